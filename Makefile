@@ -1,0 +1,42 @@
+# make demo | test | check - the two first set up everything by themselves.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  "$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-matrix test-long bench lint types docs docs-check wheel-test check clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "pgvigil needs Python >= 3.11 with the venv module (Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test]'
+	@touch $@
+
+setup: $(BIN)/.ready ## virtual environment with everything
+
+demo: setup ## PostgreSQL + workload + trouble + alerts, on this machine (ARGS="--seconds 60")
+	@$(BIN)/pgvigil demo $(ARGS)
+
+test: setup ## all tests that need only this machine
+	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: setup ## the tests that need no server
+	$(BIN)/python -m pytest tests/unit tests/house $(ARGS)
+
+lint: setup ## ruff, check and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+check: ## what CI runs
+	bash .ci/run
+
+clean: ## remove what make made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,101 @@
+"""What a destination must reflect, and what it already does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pgvigil.model.incident import State
+from pgvigil.model.level import Level
+
+
+class ActKind(StrEnum):
+    """POST and REPLY create something, so repeating one is a duplicate; EDIT may be repeated freely."""
+
+    POST = "post"
+    EDIT = "edit"
+    REPLY = "reply"
+
+
+class Told(StrEnum):
+    """Why a reply is worth hearing."""
+
+    WORSE = "worse"
+    REOPENED = "reopened"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One call to a destination. `key` is what reconciliation looks for."""
+
+    kind: ActKind
+    incident_id: int
+    version: int
+    told: Told | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.incident_id}:{self.version}:{self.kind}"
+
+    @property
+    def creates(self) -> bool:
+        return self.kind is not ActKind.EDIT
+
+
+class DeliveryStatus(StrEnum):
+    DUE = "due"
+    SENDING = "sending"  # an act was begun; after a crash this means ambiguous
+    AMBIGUOUS = "ambiguous"  # it may have arrived: reconcile before sending again
+    SETTLED = "settled"
+    PARKED = "parked"  # the destination is misconfigured; tried again slowly, said loudly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One row: "sink S must reflect incident I at version >= want_version".
+
+    `seen_*` is what people there last saw, `remote` the sink's handle on its message (channel, ts).
+    `act_key`, `act_at` name the creating act in flight. `mention` is the route's, for what must be heard.
+    """
+
+    incident_id: int
+    sink: str
+    want_version: int
+    urgency: Level
+    due_since: datetime
+    status: DeliveryStatus = DeliveryStatus.DUE
+    mention: str = ""
+    seen_version: int = 0
+    seen_state: State | None = None
+    seen_level: Level | None = None
+    remote: Mapping[str, str] = field(default_factory=dict)
+    act_key: str | None = None
+    act_at: datetime | None = None
+    attempts: int = 0
+    not_before: datetime | None = None
+    last_error: str = ""
+
+
+class DeliveryFailure(StrEnum):
+    """What the outbox does next depends on this and on nothing else."""
+
+    RATE_LIMITED = "rate_limited"  # wait retry_after_s; not an attempt
+    TRANSIENT = "transient"  # nothing arrived: try again with back-off
+    AMBIGUOUS = "ambiguous"  # it may have arrived: look before sending again
+    REJECTED = "rejected"  # the content, even at its simplest: a defect of ours
+    MISCONFIGURED = "misconfigured"  # token, channel, scope: people must act
+    GONE = "gone"  # the message was deleted: post a new root
+
+
+class DeliveryError(Exception):
+    """Raised by a sink. The message is safe to log."""
+
+    def __init__(self, kind: DeliveryFailure, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+
+class CannotLookError(Exception):
+    """The sink has no way to see what it sent before (no scope, or a webhook)."""

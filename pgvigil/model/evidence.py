@@ -1,0 +1,47 @@
+"""What a finding shows to people: figures, blocks of literal text, a likely cause, next steps."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class BlockKind(StrEnum):
+    TREE = "tree"
+    SQL = "sql"
+    TABLE = "table"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A named value, already formatted for people ("Longest wait", "4m12s")."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Literal text, shown in a fixed-width font and never interpreted. Text from a database is hostile."""
+
+    kind: BlockKind
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A next step that is safe to read aloud: what to do, and the command to copy where there is one."""
+
+    text: str
+    sql: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """`impact` is one sentence: what suffers, and why we are sure. `cause` is likely, never certain."""
+
+    impact: str = ""
+    figures: tuple[Figure, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    cause: str = ""
+    notes: tuple[str, ...] = field(default_factory=tuple)  # e.g. findings that this incident absorbed

@@ -1,0 +1,223 @@
+"""The shapes of plug-ins. A plug-in is a value in a file of its own name; see `registry`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pgvigil.model.delivery import Act, Delivery
+from pgvigil.model.facts import Facts
+from pgvigil.model.finding import Judgement
+from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.postgres.query import Query
+from pgvigil.units import DurationS, Percent
+
+Payload = TypeVar("Payload")
+P = TypeVar("P", bound="RuleParams")
+
+
+class LaneKind(StrEnum):
+    """Where a collector runs: one connection and one job at a time each."""
+
+    SERVER = "server"
+    DATABASES = "databases"
+    HEAVY = "heavy"
+
+
+class Params(BaseModel):
+    """The base of every plug-in's configuration section: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+# --- collectors -------------------------------------------------------------------------------------------
+
+
+class Reader(Protocol):
+    """What a collector is given: one session, already under every limit."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def rows(self, query: Query[Any], parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """All rows of `query`, typed as its row class; raises `pgvigil.postgres.errors.ReadError`."""
+
+    def frame(self, query: Query[Any], parameters: Mapping[str, Any] | None = None) -> Any:
+        """The rows of `query` as numpy columns (see `pgvigil.postgres.frames.Frame`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector(Generic[Payload]):
+    """Reads one view of one server, or of one database on the databases lane.
+
+    A target without the `extension` named here has the collector switched off, once, with a Problem.
+    """
+
+    name: str
+    summary: str
+    lane: LaneKind
+    interval_s: float
+    timeout_s: float
+    queries: tuple[Query[Any], ...]
+    read: Callable[[Reader], Payload]
+    extension: str | None = None
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+class RuleParams(Params):
+    """The keys that every rule's section starts with."""
+
+    enabled: bool = Field(True, description="Whether the rule is judged at all.")
+    for_s: DurationS = Field(0.0, alias="for", description="How long it must hold before it fires.")
+    keep_firing_for_s: DurationS = Field(
+        0.0, alias="keep_firing_for", description="How long it must be gone before it resolves."
+    )
+
+
+class SeverityParams(RuleParams):
+    """For a rule without a magnitude."""
+
+    severity: str = Field(
+        "warning", pattern="^(info|warning|critical)$", description="info, warning or critical."
+    )
+
+    @property
+    def level(self) -> Level:
+        return Level.from_word(self.severity)
+
+
+class MagnitudeParams(RuleParams):
+    """For a rule with one magnitude. Subclasses give `warning`, `critical`, `clear` their unit and default.
+
+    None switches a level off. A value at or under `clear` recovers; between `clear` and `warning` it holds.
+    """
+
+    warning: Any = None
+    critical: Any = None
+    clear: Any = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "MagnitudeParams":
+        given = [value for value in (self.clear, self.warning, self.critical) if value is not None]
+        if given != sorted(given):
+            raise ValueError("clear <= warning <= critical must hold")
+        return self
+
+
+class DurationParams(MagnitudeParams):
+    warning: DurationS | None = None
+    critical: DurationS | None = None
+    clear: DurationS | None = None
+
+
+class PercentParams(MagnitudeParams):
+    warning: Percent | None = None
+    critical: Percent | None = None
+    clear: Percent | None = None
+
+
+class NumberParams(MagnitudeParams):
+    warning: float | None = None
+    critical: float | None = None
+    clear: float | None = None
+
+
+class TextLookup(Protocol):
+    """Statement texts, normalised and redacted; None while a text is not known (it is asked for)."""
+
+    def __call__(self, database_oid: int, user_oid: int, queryid: int) -> str | None: ...
+
+
+class NameLookup(Protocol):
+    """Names of relations in any database; None while a name is not known (it is asked for)."""
+
+    def __call__(self, database_oid: int, relation_oid: int) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a rule may know besides the reading itself. `previous` is the same feed's reading before."""
+
+    target: str
+    now: datetime
+    previous: Any = None
+    facts: Facts | None = None
+    text: TextLookup = lambda _d, _u, _q: None
+    relation: NameLookup = lambda _d, _r: None
+    database_names: Mapping[int, str] = field(default_factory=dict)  # oid -> name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleDoc:
+    """What `pgvigil rules explain` and the reference page say. Plain sentences; Markdown is not rendered."""
+
+    meaning: str
+    magnitude: str  # name and unit of the magnitude, or "" where the rule has a severity
+    why_these_defaults: str
+    evidence: str
+    what_to_do: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Generic[P]):
+    """Judges one feed: a collector's Snapshots by the collector's name, or a Delta for `statements`.
+
+    `absorbs` names the rules whose findings become evidence of this rule's open incident when they are
+    about an entity that it explains. The relation has no cycles (a house test).
+    """
+
+    name: str
+    watches: str
+    params: type[P]
+    evaluate: Callable[[Snapshot[Any] | Delta[Any], P, Context], Judgement]
+    doc: RuleDoc
+    absorbs: frozenset[str] = frozenset()
+    linger: bool = False  # what it explains stays explained for readings that reach back before its end
+
+
+# --- sinks ------------------------------------------------------------------------------------------------
+
+
+class Sink(Protocol):
+    """One destination. Stateless between calls but for its HTTP client; the outbox keeps the state.
+
+    `perform` and `find` raise DeliveryError; `find` raises CannotLookError when there is no way to see.
+    """
+
+    can_edit: bool
+    can_reply: bool
+
+    def perform(
+        self,
+        act: Act,
+        incident: Incident,
+        delivery: Delivery,
+        *,
+        possible_duplicate_of: datetime | None = None,
+    ) -> Mapping[str, str]:
+        """Do it once, no retries; returns the handle to keep as `Delivery.remote`."""
+
+    def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
+        """The handle of what `act` created earlier, or None when it is not there."""
+
+    def check(self) -> tuple[str, ...]:
+        """Sentences about what is wrong with the set-up (token, channel, scopes); empty when all is well."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkKind:
+    """`build(name, params, public_url)` makes the sink; `params` is its section of the configuration."""
+
+    name: str
+    summary: str
+    params: type[Params]
+    build: Callable[[str, Any, str], Sink]

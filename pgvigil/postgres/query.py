@@ -1,0 +1,50 @@
+"""A query beside its typed columns; the text is composed from what the server has."""
+
+from dataclasses import dataclass
+from typing import Generic, LiteralString, TypeVar
+
+from pgvigil.model.facts import Facts
+
+Row = TypeVar("Row", bound=tuple[object, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One output column: `sql` where the server has `needs` ("relation.column"), `otherwise` elsewhere.
+
+    `unit` is one of s, ms, bytes, blocks, rows, count, percent, timestamp, flag, or empty for names and text.
+    """
+
+    name: str
+    sql: LiteralString
+    help: str = ""
+    unit: str = ""
+    needs: str | None = None
+    otherwise: LiteralString = "NULL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query(Generic[Row]):
+    """`source` is everything from FROM on. `{schema}` in it stands for the schema of `extension`.
+
+    The fields of `row` (a NamedTuple) are the columns' names in order: a house test holds that.
+    """
+
+    name: str
+    row: type[Row]
+    columns: tuple[Column, ...]
+    source: LiteralString
+    extension: str | None = None
+
+    def text(self, facts: Facts) -> str:
+        """The statement for this server, with the marker comment that lets us know our own."""
+        chosen = ", ".join(f"{self._expression(column, facts)} AS {column.name}" for column in self.columns)
+        source: str = self.source
+        if self.extension is not None:
+            schema = facts.extensions[self.extension][0]
+            source = source.replace("{schema}", '"' + schema.replace('"', '""') + '"')
+        return f"SELECT /* pgvigil:{self.name} */ {chosen} {source}"
+
+    @staticmethod
+    def _expression(column: Column, facts: Facts) -> str:
+        return column.sql if column.needs is None or facts.has(column.needs) else column.otherwise
