@@ -1,0 +1,92 @@
+"""What the daemon knows right now, as ready-made frozen values: metrics, API and page read only this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pgvigil.model.availability import Availability
+from pgvigil.model.facts import Facts
+from pgvigil.model.failure import Failure
+from pgvigil.model.incident import Incident
+from pgvigil.problems import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorView:
+    """One collector of one target, or of one database of it. `errors` counts by failure kind since start."""
+
+    collector: str
+    database: str | None
+    interval_s: float
+    last_success_at: datetime | None = None
+    last_duration_s: float | None = None
+    last_failure: Failure | None = None  # None again after a success
+    runs: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    missed_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementSeries:
+    """Cumulative counters of one statement since the daemon began to follow it; queryid None is `other`."""
+
+    database: str
+    queryid: int | None
+    calls: float
+    exec_s: float
+    rows: float
+    shared_blocks: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCount:
+    database: str
+    state: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetView:
+    """One target at one moment. A gauge that is not known (target down, collector failing) is None or empty."""
+
+    name: str
+    labels: Mapping[str, str]
+    first_tried_at: datetime | None = None  # None until the first attempt has ended, well or badly
+    availability: Availability | None = None
+    facts: Facts | None = None
+    databases: tuple[str, ...] = ()
+    not_covered: Mapping[str, str] = field(default_factory=dict)  # database -> why it cannot be read
+    collectors: tuple[CollectorView, ...] = ()
+    sessions: tuple[SessionCount, ...] = ()
+    waiters: int | None = None
+    longest_wait_s: float | None = None
+    oldest_transaction_s: float | None = None
+    statements: tuple[StatementSeries, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def up(self) -> bool:
+        """True only when the last real query was answered."""
+        return self.availability is not None and self.availability.up
+
+
+class Board:
+    """The latest view of each target. Publishing replaces a reference, so readers need no lock."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, TargetView] = {}
+
+    def publish(self, view: TargetView) -> None:
+        self._targets = {**self._targets, view.name: view}
+
+    def withdraw(self, target: str) -> None:
+        self._targets = {name: view for name, view in self._targets.items() if name != target}
+
+    @property
+    def targets(self) -> tuple[TargetView, ...]:
+        """All views, by name."""
+        return tuple(self._targets[name] for name in sorted(self._targets))
+
+    def target(self, name: str) -> TargetView | None:
+        return self._targets.get(name)

@@ -1,0 +1,84 @@
+"""Workers for lanes: nothing waits behind work that is stuck."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from daemon.clock import system_now
+from daemon.lanes.pool import Pool
+
+
+class Held:
+    """Work that holds its worker until it is let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.release = threading.Event()
+
+    def work(self) -> None:
+        self.started.set()
+        assert self.release.wait(10)
+
+
+class Quick:
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def work(self) -> None:
+        self.done.set()
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    pool = Pool("test", system_now, core=2, most=6, patience_s=0.05)
+    yield pool
+    assert pool.stop(5)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_stuck_workers_are_relieved(pool: Pool) -> None:
+    """More stuck work than core threads does not keep healthy work waiting, once the supervisor looked."""
+    stuck = [Held() for _ in range(4)]
+    quick = Quick()
+    for work in (*stuck, quick):
+        pool.submit(work)
+
+    def relieved() -> bool:
+        pool.relieve()
+        return quick.done.is_set()
+
+    until(relieved)
+    assert all(held.started.is_set() for held in stuck)
+    for held in stuck:
+        held.release.set()
+
+
+def test_spare_threads_are_bounded(pool: Pool) -> None:
+    stuck = [Held() for _ in range(20)]
+    for held in stuck:
+        pool.submit(held)
+        held.release.clear()
+    until(lambda: (pool.relieve(), sum(held.started.is_set() for held in stuck) == 6)[1])
+    pool.relieve()
+    assert pool.threads == 6
+    for held in stuck:
+        held.release.set()
+    until(lambda: all(held.started.is_set() for held in stuck))
+
+
+def test_waiting_time_is_told(pool: Pool) -> None:
+    stuck = [Held() for _ in range(3)]
+    for held in stuck:
+        pool.submit(held)
+    until(lambda: pool.longest_wait_s > 0)
+    for held in stuck:
+        held.release.set()
+    until(lambda: pool.longest_wait_s == 0)
