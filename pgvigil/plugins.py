@@ -180,6 +180,7 @@ class Rule(Generic[P]):
     doc: RuleDoc
     absorbs: frozenset[str] = frozenset()
     linger: bool = False  # what it explains stays explained for readings that reach back before its end
+    suppresses_target: bool = False  # while it fires, nothing else of the target can be known (target_down)
 
 
 # --- sinks ------------------------------------------------------------------------------------------------

@@ -77,6 +77,20 @@ class Delivery:
     last_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Sink `sink` must reflect the incident of the `index`-th transition of the same commit.
+
+    An index, because an incident that opens in this very commit has no id yet. `urgency` orders the queue
+    of the sink; `mention` is the route's, for what must be heard.
+    """
+
+    index: int
+    sink: str
+    urgency: Level
+    mention: str = ""
+
+
 class DeliveryFailure(StrEnum):
     """What the outbox does next depends on this and on nothing else."""
 
