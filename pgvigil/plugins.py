@@ -1,6 +1,6 @@
 """The shapes of plug-ins. A plug-in is a value in a file of its own name; see `registry`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +56,7 @@ class Collector(Generic[Payload]):
     """Reads one view of one server, or of one database on the databases lane.
 
     A target without the `extension` named here has the collector switched off, once, with a Problem.
+    `tables` takes the rows of a query, by the query's name, back out of the payload.
     """
 
     name: str
@@ -66,6 +67,12 @@ class Collector(Generic[Payload]):
     queries: tuple[Query[Any], ...]
     read: Callable[[Reader], Payload]
     extension: str | None = None
+    tables: Mapping[str, Callable[[Payload], Sequence[Any]]] = field(default_factory=dict)
+
+    @property
+    def tabled(self) -> Mapping[str, Query[Any]]:
+        """The queries whose rows the payload still holds, by name: what the `threshold` rule can judge."""
+        return {query.name: query for query in self.queries if query.name in self.tables}
 
 
 # --- rules ------------------------------------------------------------------------------------------------
@@ -167,14 +174,16 @@ class RuleDoc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Generic[P]):
-    """Judges one feed: a collector's Snapshots by the collector's name, or a Delta for `statements`.
+    """Judges one or more feeds: Snapshots by the collector's name, or a Delta for `statements`.
 
+    `evaluate` gets one reading at a time; `reading.collector` names its feed, and the scope of the answer
+    says what that feed alone can tell (NOTHING where it cannot tell recovery).
     `absorbs` names the rules whose findings become evidence of this rule's open incident when they are
     about an entity that it explains. The relation has no cycles (a house test).
     """
 
     name: str
-    watches: str
+    watches: tuple[str, ...]
     params: type[P]
     evaluate: Callable[[Snapshot[Any] | Delta[Any], P, Context], Judgement]
     doc: RuleDoc
