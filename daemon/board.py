@@ -60,7 +60,7 @@ class TargetView:
     sessions: tuple[SessionCount, ...] = ()
     waiters: int | None = None
     longest_wait_s: float | None = None
-    oldest_transaction_s: float | None = None
+    oldest_transaction_at: datetime | None = None
     statements: tuple[StatementSeries, ...] = ()
     incidents: tuple[Incident, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -1,0 +1,1 @@
+"""What pgvigil answers over HTTP: metrics, health, a JSON API and a page."""

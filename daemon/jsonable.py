@@ -1,0 +1,98 @@
+"""The nouns as JSON objects: one form for the API and for every command's --json."""
+
+from datetime import datetime
+from typing import Any
+
+from daemon.board import TargetView
+from pgvigil.model.incident import Incident
+
+
+def stamp(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC with a Z, to the millisecond."""
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def incident(item: Incident) -> dict[str, Any]:
+    """`since` is when the episode began to be true, not when it was announced."""
+    evidence = item.evidence
+    return {
+        "id": item.name,
+        "rule": item.rule,
+        "target": item.target,
+        "database": item.database,
+        "subject": item.subject,
+        "severity": item.severity.word,
+        "peak_severity": item.peak.word,
+        "state": item.state.value,
+        "marks": list(item.marks),
+        "suppressed_by": item.suppressed_by,
+        "parent": None if item.parent_id is None else f"INC-{item.parent_id}",
+        "since": stamp(item.pending_since),
+        "fired_at": stamp(item.fired_at),
+        "last_true_at": stamp(item.last_true_at),
+        "resolved_at": stamp(item.resolved_at),
+        "reason": item.reason,
+        "summary": item.summary,
+        "value": item.value,
+        "evidence": {
+            "impact": evidence.impact,
+            "figures": {figure.name: figure.value for figure in evidence.figures},
+            "blocks": [{"kind": b.kind.value, "title": b.title, "text": b.text} for b in evidence.blocks],
+            "cause": evidence.cause,
+            "notes": list(evidence.notes),
+        },
+        "actions": [{"text": step.text, "sql": step.sql} for step in item.steps],
+    }
+
+
+def target(view: TargetView) -> dict[str, Any]:
+    """A target as the API shows it. What is not known is null, never zero."""
+    failure = view.availability.failure if view.availability else None
+    return {
+        "name": view.name,
+        "labels": dict(view.labels),
+        "up": None if view.availability is None else view.up,
+        "failure": None if failure is None else {"kind": failure.kind.value, "message": failure.message},
+        "down_since": stamp(view.availability.down_since) if view.availability else None,
+        "version": view.facts.version if view.facts else None,
+        "in_recovery": view.facts.in_recovery if view.facts else None,
+        "databases": list(view.databases),
+        "not_covered": dict(view.not_covered),
+        "waiters": view.waiters,
+        "sessions": [
+            {"database": s.database, "state": s.state, "sessions": s.sessions} for s in view.sessions
+        ],
+        "collectors": [
+            {
+                "collector": c.collector,
+                "database": c.database,
+                "interval_s": c.interval_s,
+                "last_success_at": stamp(c.last_success_at),
+                "failure": None
+                if c.last_failure is None
+                else {"kind": c.last_failure.kind.value, "message": c.last_failure.message},
+                "missed_ticks": c.missed_ticks,
+            }
+            for c in view.collectors
+        ],
+        "problems": [
+            {"slug": p.slug, "sentence": p.sentence, "fix": p.fix, "docs": p.docs} for p in view.problems
+        ],
+        "incidents_open": sum(1 for item in view.incidents if item.open),
+    }
+
+
+def statements(view: TargetView) -> list[dict[str, Any]]:
+    """The statements followed at this target; queryid is a string because it does not fit a JSON number."""
+    return [
+        {
+            "target": view.name,
+            "database": series.database or None,
+            "queryid": None if series.queryid is None else str(series.queryid),
+            "calls": series.calls,
+            "exec_s": round(series.exec_s, 6),
+            "rows": series.rows,
+            "shared_blocks": series.shared_blocks,
+        }
+        for series in view.statements
+    ]

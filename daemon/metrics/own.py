@@ -1,0 +1,113 @@
+"""What pgvigil exports of itself."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psutil
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from pgvigil import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkStats:
+    """`attempts` counts calls by outcome (ok, rate_limited, transient, ambiguous, rejected, ...)."""
+
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    pending: int = 0
+    parked: int = 0
+    oldest_pending_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnStats:
+    """The daemon's account of itself at one moment."""
+
+    sinks: Mapping[str, SinkStats] = field(default_factory=dict)
+    rule_errors: Mapping[str, int] = field(default_factory=dict)
+    store_errors: int = 0
+    store_writable: bool = True
+    clock_steps: int = 0
+    threads: Mapping[str, int] = field(default_factory=dict)
+    stuck_loops: int = 0
+
+
+class OwnMetrics:
+    """Callable: the families, from fresh process figures and the stats that `stats` returns."""
+
+    def __init__(self, stats: Callable[[], OwnStats]) -> None:
+        self._stats = stats
+        self._process = psutil.Process()
+
+    def __call__(self) -> Sequence[Metric]:
+        stats = self._stats()
+        return [*self._about_process(), *_about_daemon(stats), *_about_sinks(stats)]
+
+    def _about_process(self) -> Sequence[Metric]:
+        build = InfoMetricFamily("pgvigil_build", "The running version.")
+        build.add_metric([], {"version": __version__, "python": platform.python_version()})
+        with self._process.oneshot():
+            times = self._process.cpu_times()
+            resident = self._process.memory_info().rss
+        return [
+            build,
+            _counter("process_cpu_seconds", "CPU time of the daemon.", times.user + times.system),
+            _gauge("process_resident_memory_bytes", "Resident memory of the daemon.", resident),
+            _gauge(
+                "process_start_timestamp_seconds", "When the daemon started.", self._process.create_time()
+            ),
+        ]
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"pgvigil_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"pgvigil_{name}", text, value=value)
+
+
+def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
+    threads = GaugeMetricFamily("pgvigil_pool_threads", "Worker threads, by pool.", labels=["pool"])
+    for pool, count in sorted(stats.threads.items()):
+        threads.add_metric([pool], count)
+    failed = CounterMetricFamily("pgvigil_rule_errors", "Times that a rule threw.", labels=["rule"])
+    for rule, count in sorted(stats.rule_errors.items()):
+        failed.add_metric([rule], count)
+    return [
+        threads,
+        failed,
+        _counter("store_errors", "Failed writes to the store.", stats.store_errors),
+        _gauge(
+            "store_writable", "1 when the last write to the store succeeded.", float(stats.store_writable)
+        ),
+        _counter("clock_steps", "Steps of the wall clock that were noticed.", stats.clock_steps),
+        _gauge("stuck_loops", "Loops of the daemon that have not advanced in time.", stats.stuck_loops),
+    ]
+
+
+def _about_sinks(stats: OwnStats) -> Sequence[Metric]:
+    attempts = CounterMetricFamily(
+        "pgvigil_notify_attempts", "Calls to a sink, by outcome.", labels=["sink", "outcome"]
+    )
+    pending = GaugeMetricFamily(
+        "pgvigil_outbox_pending", "Incidents that the sink does not reflect yet.", labels=["sink"]
+    )
+    parked = GaugeMetricFamily(
+        "pgvigil_outbox_parked", "Deliveries that wait for people to mend the sink.", labels=["sink"]
+    )
+    oldest = GaugeMetricFamily(
+        "pgvigil_outbox_oldest_pending_timestamp_seconds",
+        "Since when the oldest one has waited.",
+        labels=["sink"],
+    )
+    for name, sink in sorted(stats.sinks.items()):
+        for outcome, count in sorted(sink.attempts.items()):
+            attempts.add_metric([name, outcome], count)
+        pending.add_metric([name], sink.pending)
+        parked.add_metric([name], sink.parked)
+        if sink.oldest_pending_at is not None:
+            oldest.add_metric([name], sink.oldest_pending_at.timestamp())
+    return [attempts, pending, parked, oldest]

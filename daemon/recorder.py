@@ -1,0 +1,134 @@
+"""Keeps the running account of one target and publishes it to the board as a frozen view."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from daemon.board import Board, CollectorView, TargetView
+from pgvigil.model.availability import Availability, Freshness
+from pgvigil.model.failure import Failure
+from pgvigil.model.moment import Moment
+from pgvigil.problems import Problem
+
+Key = tuple[str, str | None]  # collector, database
+
+
+class Recorder:
+    """Thread-safe: the three lanes of a target report here at once."""
+
+    def __init__(self, view: TargetView, board: Board, began: Moment) -> None:
+        self._view = view
+        self._board = board
+        self._began = began
+        self._lock = threading.Lock()
+        self._collectors: dict[Key, CollectorView] = {}
+        self._success_mono_s: dict[Key, float] = {}
+        self._due_mono_s: dict[Key, float] = {}
+        self._problems: dict[str, Problem] = {}
+
+    @property
+    def view(self) -> TargetView:
+        return self._view
+
+    def expect(self, collector: str, database: str | None, interval_s: float, moment: Moment) -> None:
+        """From now on this reading is due every `interval_s`, and its absence is staleness."""
+        with self._lock:
+            key = (collector, database)
+            self._due_mono_s.setdefault(key, moment.mono_s)
+            self._collectors.setdefault(
+                key, CollectorView(collector=collector, database=database, interval_s=interval_s)
+            )
+
+    def forget(self, collector: str, database: str | None) -> None:
+        """No longer expected: switched off, or its database is gone."""
+        with self._lock:
+            key = (collector, database)
+            for known in (self._collectors, self._success_mono_s, self._due_mono_s):
+                known.pop(key, None)
+
+    def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
+        with self._lock:
+            key = (collector, database)
+            before = self._collectors.get(key)
+            if before is None:  # forgotten while it was being read
+                return
+            self._success_mono_s[key] = moment.mono_s
+            self._collectors[key] = replace(
+                before,
+                last_success_at=moment.utc,
+                last_duration_s=duration_s,
+                last_failure=None,
+                runs=before.runs + 1,
+            )
+
+    def failed(self, collector: str, database: str | None, failure: Failure) -> None:
+        with self._lock:
+            key = (collector, database)
+            before = self._collectors.get(key)
+            if before is None:
+                return
+            errors = Counter(before.errors)
+            errors[failure.kind.value] += 1
+            self._collectors[key] = replace(
+                before, last_failure=failure, runs=before.runs + 1, errors=dict(errors)
+            )
+
+    def missed(self, missed: Mapping[Key, int]) -> None:
+        with self._lock:
+            for key, ticks in missed.items():
+                before = self._collectors.get(key)
+                if before is not None and before.missed_ticks != ticks:
+                    self._collectors[key] = replace(before, missed_ticks=ticks)
+
+    def freshness(self, moment: Moment) -> tuple[Freshness, ...]:
+        """How far behind each expected reading is, by the monotonic clock."""
+        with self._lock:
+            return tuple(self._behind(key, view, moment) for key, view in self._collectors.items())
+
+    def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
+        since_s = self._success_mono_s.get(key, self._due_mono_s[key])
+        return Freshness(
+            collector=view.collector,
+            database=view.database,
+            interval_s=view.interval_s,
+            last_success_at=view.last_success_at,
+            missed=max(0.0, (moment.mono_s - since_s) / view.interval_s - 1.0),
+            failure=view.last_failure,
+        )
+
+    def problem(self, key: str, problem: Problem | None) -> bool:
+        """Note or clear a set-up problem; True when that is news."""
+        with self._lock:
+            before = self._problems.get(key)
+            if problem is None:
+                self._problems.pop(key, None)
+            else:
+                self._problems[key] = problem
+            return before != problem
+
+    def availability(self, availability: Availability, moment: Moment) -> None:
+        """A target that is down has no gauges: what was read before is history, not now."""
+        changes: dict[str, Any] = {"availability": availability}
+        if self._view.first_tried_at is None:
+            changes["first_tried_at"] = moment.utc
+        if not availability.up:
+            changes |= {
+                "sessions": (),
+                "waiters": None,
+                "longest_wait_s": None,
+                "oldest_transaction_at": None,
+            }
+        self.publish(**changes)
+
+    def publish(self, **changes: Any) -> None:
+        """Replace fields of the view and show it."""
+        with self._lock:
+            self._view = replace(
+                self._view,
+                collectors=tuple(self._collectors.values()),
+                problems=tuple(self._problems.values()),
+                **changes,
+            )
+            self._board.publish(self._view)

@@ -1,0 +1,177 @@
+"""What the HTTP port answers, asked over a real socket."""
+
+import gzip
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from daemon.board import Board
+from daemon.clock import Ticker, system_now
+from daemon.health import Health
+from daemon.http.app import Sources, build
+from daemon.http.server import HttpServer, bind
+from daemon.metrics.exposition import Exposition
+from daemon.supervisor import Loop, Supervisor
+from pgvigil.model.incident import Incident, State
+from pgvigil.problems import SetupError
+from tests.support.views import down_view, incident, view
+
+
+@dataclass
+class World:
+    """A server with everything behind it in the test's hands."""
+
+    board: Board = field(default_factory=Board)
+    stuck_s: float = 0.0
+    writable: bool = True
+    url: str = ""
+
+    def incidents(self, states: Sequence[State] | None, target: str | None, limit: int) -> Sequence[Incident]:
+        found = [
+            item
+            for item in (incident(), incident(id=8, state=State.RESOLVED))
+            if target in (None, item.target)
+        ]
+        return [item for item in found if states is None or item.state in states][:limit]
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url + path, headers=headers), timeout=10
+            ) as answer:
+                return answer.status, answer.read().decode("utf-8", "surrogateescape"), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode(), dict(error.headers)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
+    supervisor.start()
+    health = Health(supervisor, world.board, frozenset({"orders-prod"}), lambda: world.writable)
+    sources = Sources(
+        board=world.board,
+        health=health,
+        exposition=Exposition(world.board, lambda: ()),
+        incidents=world.incidents,
+        incident=lambda number: incident() if number == 7 else None,
+    )
+    server = HttpServer(build(sources), bind("127.0.0.1:0"))
+    server.start()
+    world.url = server.url
+    yield world
+    server.stop()
+    supervisor.stop()
+
+
+def test_health_fails_when_a_loop_is_stuck_and_never_because_of_a_target(world: World) -> None:
+    world.board.publish(down_view())
+    assert world.get("/healthz")[0] == 200
+    world.stuck_s = 6.0
+    status, text = _until(world, "/healthz", 503)
+    assert (status, text) == (503, "writer\n")
+    world.stuck_s = 0.0
+    assert _until(world, "/healthz", 200)[0] == 200
+
+
+def _until(world: World, path: str, wanted: int) -> tuple[int, str]:
+    for _ in range(2000):
+        status, text, _headers = world.get(path)
+        if status == wanted:
+            break
+    return status, text
+
+
+def test_ready_once_each_target_was_tried_and_the_store_can_be_written(world: World) -> None:
+    """A failed try counts: a dead database must not keep the daemon from being ready."""
+    assert world.get("/readyz")[:2] == (503, "target orders-prod not tried yet\n")
+    world.board.publish(down_view())
+    assert world.get("/readyz")[0] == 200
+    world.writable = False
+    assert world.get("/readyz")[:2] == (503, "the store cannot be written\n")
+
+
+def test_metrics_come_plain_and_packed(world: World) -> None:
+    world.board.publish(view())
+    status, text, headers = world.get("/metrics")
+    assert status == 200
+    assert 'pgvigil_target_up{target="orders-prod"} 1.0' in text
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    packed = world.get("/metrics", **{"Accept-Encoding": "gzip"})[1].encode("utf-8", "surrogateescape")
+    assert gzip.decompress(packed).decode() == text
+
+
+def test_lists_stand_under_their_plural_name(world: World) -> None:
+    world.board.publish(view())
+    for plural in ("targets", "incidents", "statements"):
+        answer = json.loads(world.get(f"/api/v1/{plural}")[1])
+        assert list(answer) == [plural]
+        assert answer[plural]
+
+
+def test_an_incident_has_the_promised_keys(world: World) -> None:
+    one = json.loads(world.get("/api/v1/incidents/INC-7")[1])
+    promised = "id rule target database subject severity state marks since summary evidence actions"
+    assert set(promised.split()) <= set(one)
+    assert one["id"] == "INC-7"
+    assert one["actions"][0]["sql"].startswith("SELECT")
+
+
+def test_incidents_are_filtered(world: World) -> None:
+    assert [i["id"] for i in json.loads(world.get("/api/v1/incidents?state=open")[1])["incidents"]] == [
+        "INC-7"
+    ]
+    assert json.loads(world.get("/api/v1/incidents?target=other")[1]) == {"incidents": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/incidents?state=sad", 400),
+        ("/api/v1/incidents?limit=0", 400),
+        ("/api/v1/incidents/INC-9", 404),
+        ("/api/v1/incidents/INC-99999999999999999999", 404),
+        ("/nothing", 404),
+    ],
+)
+def test_bad_requests_get_an_error_that_says_why(world: World, path: str, status: int) -> None:
+    got, text, _ = world.get(path)
+    assert got == status
+    assert json.loads(text)["error"]
+
+
+def test_queryid_is_a_string_in_json(world: World) -> None:
+    """A 64-bit id does not survive a JSON number in most readers."""
+    world.board.publish(view())
+    rows = json.loads(world.get("/api/v1/statements")[1])["statements"]
+    assert rows[0]["queryid"] == "-42"
+
+
+def test_hostile_text_is_shown_and_not_run(world: World) -> None:
+    hostile = "<script>alert(1)</script>"
+    world.board.publish(view(name=hostile, databases=(hostile,), incidents=(incident(summary=hostile),)))
+    status, text, headers = world.get("/")
+    assert status == 200
+    assert hostile not in text
+    assert "&lt;script&gt;" in text
+    assert "script-src" not in headers["content-security-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_the_page_says_unknown_rather_than_zero(world: World) -> None:
+    world.board.publish(down_view(incidents=()))
+    text = world.get("/")[1]
+    assert "down: refused" in text
+    assert "<td>unknown</td>" in text
+    assert "No open incidents." in text
+
+
+def test_an_address_in_use_is_a_setup_error() -> None:
+    with bind("127.0.0.1:0") as taken, pytest.raises(SetupError, match="cannot listen on"):
+        bind(f"127.0.0.1:{taken.getsockname()[1]}")
