@@ -1,0 +1,162 @@
+"""The server answers no query at all."""
+
+from typing import Any
+
+from pydantic import Field
+
+from alerts.grading import counted
+from pgvigil.model.availability import Availability
+from pgvigil.model.evidence import Evidence, Figure, Step
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.plugins import Context, Rule, RuleDoc, SeverityParams
+from pgvigil.text import one_line
+from pgvigil.units import DurationS, format_duration
+
+
+class TargetDownParams(SeverityParams):
+    for_s: DurationS = Field(30.0, alias="for", description="How long it must hold before it fires.")
+    severity: str = Field(
+        "critical", pattern="^(info|warning|critical)$", description="info, warning or critical."
+    )
+
+
+def evaluate(reading: Snapshot[Any] | Delta[Any], params: TargetDownParams, context: Context) -> Judgement:
+    availability: Availability = reading.rows
+    if availability.up:
+        return Judgement((), Scope())
+    failure = availability.failure
+    if failure is None or not failure.kind.means_down:
+        return Judgement((), NOTHING)
+    return Judgement((_finding(availability, failure, params, context),), Scope())
+
+
+def _finding(
+    availability: Availability, failure: Failure, params: TargetDownParams, context: Context
+) -> Finding:
+    words = _WORDS[failure.kind]
+    return Finding(
+        rule=RULE.name,
+        target=context.target,
+        database=None,
+        subject="server",
+        level=params.level,
+        summary=f"No query is answered: {words.short}",
+        evidence=Evidence(
+            impact="pgvigil can learn nothing about this server; its other incidents are unknown until it"
+            " answers. Whether applications are affected depends on the cause.",
+            figures=_figures(availability, failure, context),
+            cause=words.cause,
+        ),
+        steps=words.steps,
+    )
+
+
+def _figures(availability: Availability, failure: Failure, context: Context) -> tuple[Figure, ...]:
+    since = availability.down_since
+    return (
+        Figure("Class", failure.kind.value),
+        Figure("Error", one_line(failure.message, 300)),
+        *(
+            ()
+            if since is None
+            else (
+                Figure("Since", f"{since:%Y-%m-%d %H:%M:%SZ}"),
+                Figure("For", format_duration((context.now - since).total_seconds())),
+            )
+        ),
+        Figure("Attempts", counted(availability.attempts, "failure") + " in a row"),
+    )
+
+
+class _Words:
+    """How one class of failure is said, and what to check, from the nearest to the farthest."""
+
+    def __init__(self, short: str, cause: str, *checks: str) -> None:
+        self.short = short
+        self.cause = cause
+        self.steps = tuple(map(Step, checks))
+
+
+_WORDS = {
+    FailureKind.REFUSED: _Words(
+        "connection refused",
+        "The host answers and nothing listens on the port: the server is stopped, or listens elsewhere.",
+        "Is the server's process running? systemctl status postgresql, pg_lsclusters, the container's state.",
+        "Read the end of the server's log: an out-of-memory kill, a full disk and a crash all say so there.",
+        "Compare listen_addresses and port with the DSN; look for a firewall that rejects.",
+    ),
+    FailureKind.DNS: _Words(
+        "the host name cannot be resolved",
+        "The name is wrong or gone, or the resolver of pgvigil's host does not answer.",
+        "Resolve the name on pgvigil's host: getent hosts NAME.",
+        "If other names fail as well, the resolver is the fault, and the server may be well.",
+    ),
+    FailureKind.TLS: _Words(
+        "TLS negotiation failed",
+        "An expired or replaced certificate, a changed sslmode, or a server without TLS.",
+        "Look at the certificate: openssl s_client -starttls postgres -connect HOST:PORT.",
+        "Compare sslmode and sslrootcert of the DSN with the server's ssl settings and hostssl lines.",
+    ),
+    FailureKind.AUTHENTICATION: _Words(
+        "authentication failed",
+        "The role's password was changed or has expired, or pg_hba.conf no longer admits pgvigil's host."
+        " The server itself is up.",
+        "Try the DSN by hand from pgvigil's host with psql.",
+        "Check VALID UNTIL and LOGIN of the role, and the pg_hba.conf line that it should match.",
+        "If the password was rotated, update the password file or command that pgvigil reads.",
+    ),
+    FailureKind.SILENT: _Words(
+        "connected or connecting, and no answer within the deadline",
+        "Packets are dropped (firewall, host gone), or the server's processes are stopped or starved.",
+        "Does the host answer at all (ping, ssh)? If not: the host, its network or a firewall.",
+        "If it does: load, memory pressure, stalled storage (dmesg, iostat), processes in state T or D.",
+        "Fail over only after making sure that the old primary cannot come back by itself.",
+    ),
+    FailureKind.STARTING_UP: _Words(
+        "the server is starting up",
+        "It was restarted, or recovers after a crash: it replays WAL before it accepts queries.",
+        "Follow the server's log: it says why it stopped and how far recovery has come.",
+        "Recovery takes as long as the WAL since the last checkpoint; restarting it starts again.",
+    ),
+    FailureKind.SHUTTING_DOWN: _Words(
+        "the server is shutting down",
+        "Somebody stops or restarts it, or it goes down after a fatal error.",
+        "Ask who is doing it; read the server's log for the request.",
+        "A shutdown that does not end waits for sessions (smart) or for a last checkpoint on slow storage.",
+    ),
+    FailureKind.NO_DATABASE: _Words(
+        "the database of the DSN does not exist or admits nobody",
+        "It was dropped or renamed, or does not allow connections. The server itself is up.",
+        "List the databases from another one: psql -l. Restore it, or correct dbname in the DSN.",
+    ),
+    FailureKind.LOST: _Words(
+        "the connection broke in the middle of a query",
+        "The server's process was ended or crashed, or something between cut the connection.",
+        "Read the server's log for a crash of a backend (signal 9 or 11) or an administrator's command.",
+        "If the log is silent, look at the network, proxies and idle time-outs between the two hosts.",
+    ),
+}
+
+
+RULE = Rule(
+    name="target_down",
+    watches=("availability",),
+    params=TargetDownParams,
+    evaluate=evaluate,
+    suppresses_target=True,
+    doc=RuleDoc(
+        meaning="No query can be answered: the server cannot be reached, does not let pgvigil in, or is silent."
+        " While it fires, everything else about the target is unknown and nobody is told about it. A server"
+        " that is merely out of connection slots is connection_saturation, not down.",
+        magnitude="",
+        why_these_defaults="30 seconds pass over a quick restart and a dropped packet, and are at least two"
+        " failed attempts. It resolves as soon as a real query is answered, without delay, because an answer"
+        " leaves no doubt.",
+        evidence="The class of the failure (refused, DNS, TLS, authentication, silent, starting up, shutting"
+        " down, no database, lost), the error without secrets, since when, and how many attempts failed.",
+        what_to_do="The steps in the message fit the class: refused means look at the process, silent means look"
+        " at the host and network, authentication means the server lives and the role does not get in.",
+    ),
+)
