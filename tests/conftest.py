@@ -1,0 +1,74 @@
+"""Fixtures: real servers and fresh databases. See tests/support for the helpers."""
+
+import platform
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pgvigil.scratch.server import ScratchServer
+from tests.support import reporting, servers
+
+
+def pytest_report_header() -> list[str]:
+    found = ", ".join(f"{each.version} ({each.bindir})" for each in servers.installations())
+    libpq = psycopg.pq.version_pretty(psycopg.pq.version())
+    return [
+        f"driver: psycopg {psycopg.__version__} ({psycopg.pq.__impl__}), libpq {libpq}, Python {platform.python_version()}",
+        f"servers: {', '.join(servers.names())}; installed: {found or 'none'}",
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reporting.summarise(terminalreporter)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "each_server" in metafunc.fixturenames:
+        metafunc.parametrize("each_server", servers.names(), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server_pool() -> Iterator[servers.Pool]:
+    pool = servers.Pool()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def server(server_pool: servers.Pool) -> servers.Server:
+    """One real server that all tests share: never stop it, never change its settings."""
+    return server_pool.get(servers.names()[0])
+
+
+@pytest.fixture(scope="session")
+def each_server(request: pytest.FixtureRequest, server_pool: servers.Pool) -> servers.Server:
+    """The test runs once per version that this machine has (ids pg18, pg15 ...)."""
+    return server_pool.get(request.param)
+
+
+@pytest.fixture
+def database(server: servers.Server) -> Iterator[servers.Database]:
+    """A fresh database on the shared server."""
+    with servers.fresh_database(server) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def each_database(each_server: servers.Server) -> Iterator[servers.Database]:
+    """A fresh database on each version that this machine has."""
+    with servers.fresh_database(each_server) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def start_server() -> Iterator[servers.StartServer]:
+    """`start_server(major=None, settings={...}, password=...)`: private servers, closed at the end."""
+    with servers.server_starter() as start:
+        yield start
+
+
+@pytest.fixture
+def own_server(start_server: servers.StartServer) -> ScratchServer:
+    """A private server for tests that stop, freeze, kill or reconfigure it."""
+    return start_server()
