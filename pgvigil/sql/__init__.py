@@ -1,0 +1,1 @@
+"""The only package that imports the SQL parser, late: text of statements, without the data in them."""
