@@ -57,7 +57,10 @@ class Scope:
     """Where a rule looked. Inside it, no finding means recovered; outside it the rule could not tell.
 
     `databases` None means every database and the server itself. `not_covered` names subjects inside the
-    scope that could not be judged this time, and `only` (where given) the only subjects that could.
+    scope that could not be judged this time, and `only` (where given) the only subjects that could: what
+    they leave out becomes unknown. A reading of some databases says nothing about the others, good or bad.
+    No database at all (NOTHING) is an answer that changes nothing; with a `reason` it says that the rule
+    could not judge, and all its incidents become unknown.
     """
 
     databases: frozenset[str] | None = None
@@ -71,6 +74,13 @@ class Scope:
         if self.only is not None and subject not in self.only:
             return False
         return subject not in self.not_covered
+
+    def blind_to(self, database: str | None, subject: str) -> bool:
+        """Whether it says of this subject that it could not be judged."""
+        if not self.databases and self.databases is not None:
+            return bool(self.reason)
+        here = self.databases is None or database in self.databases
+        return here and not self.covers(database, subject)
 
 
 NOTHING = Scope(databases=frozenset())

@@ -1,0 +1,98 @@
+"""Who hears of which incident."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from pgvigil.model.incident import Incident
+from pgvigil.problems import Problem
+
+
+class Recipient(NamedTuple):
+    """A sink, and who is called there."""
+
+    sink: str
+    mention: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Matches when every key of `match` does, by one of its patterns; an empty `match` matches everything.
+
+    Keys are severity, rule, target, database, or the name of one of the target's labels. Patterns are
+    shell globs, and case counts. A severity is matched as it stands: `severity = "critical"` does not mean
+    "at least", and a list names several. A sink that was told of an incident goes on hearing of it when its
+    severity changes, so that nobody is left with an alarm that was since called off.
+    """
+
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sinks: tuple[str, ...]
+    mention: str = ""
+    go_on: bool = False  # `continue`: the routes below are looked at as well
+
+    def matches(self, incident: Incident) -> bool:
+        described = _described(incident)
+        return all(
+            any(fnmatchcase(described.get(key, ""), pattern) for pattern in patterns)
+            for key, patterns in self.match.items()
+        )
+
+
+def _described(incident: Incident) -> dict[str, str]:
+    """What a route can match on. A label cannot take the place of a built-in key."""
+    return dict(incident.labels) | {
+        "severity": incident.severity.word,
+        "rule": incident.rule,
+        "target": incident.target,
+        "database": incident.database or "",
+    }
+
+
+def recipients(incident: Incident, routes: Sequence[Route]) -> tuple[Recipient, ...]:
+    """The sinks of the first route that matches, and of later ones as long as each says `continue`."""
+    mentions: dict[str, list[str]] = {}
+    for route in routes:
+        if not route.matches(incident):
+            continue
+        for sink in route.sinks:
+            called = mentions.setdefault(sink, [])
+            if route.mention and route.mention not in called:
+                called.append(route.mention)
+        if not route.go_on:
+            break
+    return tuple(Recipient(sink, " ".join(called)) for sink, called in mentions.items())
+
+
+class Router:
+    """`recipients` with a net under it: what matches no route goes to every sink, and is reported once.
+
+    Without any route all incidents go to every sink, and that is no problem: it is the smallest set-up.
+    """
+
+    def __init__(
+        self, routes: Sequence[Route], sinks: Sequence[str], report: Callable[[Problem], None]
+    ) -> None:
+        self._routes = tuple(routes)
+        self._everyone = tuple(Recipient(sink, "") for sink in sinks)
+        self._report = report
+        self._reported = False
+
+    def __call__(self, incident: Incident) -> tuple[Recipient, ...]:
+        found = recipients(incident, self._routes)
+        if found or not self._routes:
+            return found or self._everyone
+        if not self._reported:
+            self._reported = True
+            self._report(_no_route(incident))
+        return self._everyone
+
+
+def _no_route(incident: Incident) -> Problem:
+    return Problem(
+        slug="no-route",
+        sentence=f"No route matches {incident.severity.word} incidents of the rule {incident.rule}"
+        f" on {incident.target}; they go to every sink.",
+        fix="Add a last [[routes]] without `match` that names where everything else should go.",
+        target=incident.target,
+    )
