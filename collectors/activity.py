@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from pgvigil.model.finding import query_key, session_key
+from pgvigil.model.finding import session_key
 from pgvigil.plugins import Collector, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query
 
@@ -44,12 +44,6 @@ class Session(NamedTuple):
     @property
     def key(self) -> str:
         return session_key(self.pid, self.backend_start)
-
-    @property
-    def entities(self) -> frozenset[str]:
-        """What a finding about this session is about: the session, and the statement that it runs."""
-        query = () if self.query_id is None else (query_key(self.query_id),)
-        return frozenset((self.key, *query))
 
     @property
     def client_backend(self) -> bool:

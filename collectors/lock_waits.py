@@ -1,0 +1,246 @@
+"""Who waits for which lock, who is in the way, and what those sessions do.
+
+The everyday cost is one look at pg_stat_activity. Only when something waits are the blockers asked for, and
+only for the sessions that wait: pg_blocking_pids() needs the lock manager to itself for a moment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from pgvigil.model.finding import session_key
+from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.postgres.query import Column, Query
+
+# Each examined waiter costs one call of pg_blocking_pids(), whose answer grows with the queue.
+MAX_EXAMINED = 300
+
+
+class Waiting(NamedTuple):
+    """The cheap look: who waits for a lock (the leaders of parallel workers), longest statement first."""
+
+    pids: list[int]
+    connections: int
+
+
+class Blocked(NamedTuple):
+    """A waiter and the sessions in its way; 0 stands for prepared transactions."""
+
+    pid: int
+    blockers: list[int]
+
+
+class WaitSession(NamedTuple):
+    """A session that waits or is in the way."""
+
+    pid: int
+    backend_start: datetime
+    backend_type: str
+    database: str
+    user_name: str
+    application: str
+    client: str
+    state: str
+    state_age_s: float | None
+    xact_age_s: float | None
+    query_age_s: float | None
+    query_id: int | None
+    query: str
+
+    @property
+    def key(self) -> str:
+        return session_key(self.pid, self.backend_start)
+
+    @property
+    def idle_in_transaction(self) -> bool:
+        return self.state.startswith("idle in transaction")
+
+
+class Lock(NamedTuple):
+    """One row of pg_locks on an object that somebody waits for, or a waiter's claim on a row.
+
+    `tag` identifies the object. `relation` is its name where the connected database knows it. A prepared
+    transaction has pid 0 and its `gid`.
+    """
+
+    pid: int
+    gid: str | None
+    gid_age_s: float | None
+    gid_database: str | None
+    gid_owner: str | None
+    granted: bool
+    mode: str
+    locktype: str
+    tag: str
+    database_oid: int | None
+    relation_oid: int | None
+    relation: str | None
+    wait_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitGraph:
+    """One picture of all lock waits. Parallel workers appear as their leaders.
+
+    `blockers` gives for each examined waiter the pids in its way; `waits` the lock that it waits for, with
+    its age in `wait_age_s` always known. `held` are the locks that others have on those objects. Waiters
+    beyond MAX_EXAMINED are only counted, in `unexamined`. `blind` is True where our role cannot see who waits.
+    """
+
+    connections: int = 0
+    unexamined: int = 0
+    blind: bool = False
+    sessions: Mapping[int, WaitSession] = field(default_factory=dict)
+    blockers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    waits: Mapping[int, Lock] = field(default_factory=dict)
+    held: tuple[Lock, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """Sessions that wait for a lock."""
+        return len(self.blockers) + self.unexamined
+
+
+# A parallel worker's wait is its leader's. (Parallel apply workers have leaders too, but locks of their own.)
+WAITING = Query(
+    name="lock_waits",
+    row=Waiting,
+    columns=(
+        Column(
+            "pids",
+            "coalesce(array_agg(CASE backend_type WHEN 'parallel worker' THEN leader_pid ELSE pid END"
+            " ORDER BY query_start, pid) FILTER (WHERE wait_event_type = 'Lock'), '{}')::int[]",
+        ),
+        Column("connections", "count(*) FILTER (WHERE backend_type = 'client backend')", unit="count"),
+    ),
+    source="FROM pg_stat_get_activity(NULL)",
+)
+
+BLOCKED = Query(
+    name="lock_waits_blocked",
+    row=Blocked,
+    columns=(Column("pid", "waiter.pid"), Column("blockers", "pg_blocking_pids(waiter.pid)")),
+    source="FROM unnest(%(pids)s::int[]) AS waiter(pid)",
+)
+
+SESSIONS = Query(
+    name="lock_waits_sessions",
+    row=WaitSession,
+    columns=(
+        Column("pid", "pid"),
+        Column("backend_start", "backend_start", unit="timestamp"),
+        Column("backend_type", "backend_type"),
+        Column("database", "coalesce(datname, '')"),
+        Column("user_name", "coalesce(usename, '')"),
+        Column("application", "coalesce(application_name, '')"),
+        Column("client", "coalesce(host(client_addr), 'local')"),
+        Column("state", "coalesce(state, backend_type)"),
+        Column("state_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - state_change))::float8"),
+        Column("xact_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - xact_start))::float8"),
+        Column("query_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - query_start))::float8"),
+        Column("query_id", "query_id", needs="pg_stat_activity.query_id", otherwise="NULL::bigint"),
+        Column("query", "left(query, 4096)"),
+    ),
+    source="FROM pg_stat_activity WHERE pid = ANY (%(pids)s::int[]) AND backend_start IS NOT NULL",
+)
+
+# A name can be looked up only in the connected database (and for shared catalogues). The row that a waiter
+# wants is known from its tuple lock: whoever is first in the queue for a row holds that while it waits for
+# the transaction that changed the row. pg_locks is read once.
+LOCKS = Query(
+    name="lock_waits_locks",
+    row=Lock,
+    columns=(
+        Column("pid", "coalesce(worker.leader_pid, l.pid, 0)"),
+        Column("gid", "prepared.gid"),
+        Column("gid_age_s", "extract(epoch FROM clock_timestamp() - prepared.prepared)::float8", unit="s"),
+        Column("gid_database", "prepared.database::text"),
+        Column("gid_owner", "prepared.owner::text"),
+        Column("granted", "l.granted"),
+        Column("mode", "l.mode"),
+        Column("locktype", "l.locktype"),
+        Column("tag", "l.tag"),
+        Column("database_oid", "l.database"),
+        Column("relation_oid", "l.relation"),
+        Column(
+            "relation",
+            "CASE WHEN l.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+            " THEN l.relation::regclass::text END",
+        ),
+        Column(
+            "wait_age_s",
+            "greatest(0, extract(epoch FROM clock_timestamp() - l.waitstart))::float8",
+            unit="s",
+            needs="pg_locks.waitstart",
+            otherwise="NULL::float8",
+        ),
+    ),
+    source="""
+    FROM (
+      SELECT every.*, bool_or(NOT granted) OVER (PARTITION BY tag) AS contended
+      FROM (
+        SELECT *, concat_ws('/', locktype, database, relation, page, tuple, virtualxid, transactionid, classid,
+                            objid, objsubid) AS tag
+        FROM pg_locks
+      ) AS every
+    ) AS l
+    LEFT JOIN pg_stat_get_activity(NULL) AS worker
+      ON worker.pid = l.pid AND worker.backend_type = 'parallel worker'
+    LEFT JOIN pg_prepared_xacts AS prepared
+      ON l.pid IS NULL AND l.virtualtransaction = '-1/' || prepared.transaction
+    WHERE l.contended OR (l.granted AND l.locktype = 'tuple' AND l.pid = ANY (%(pids)s::int[]))
+    """,
+)
+
+
+def _read(reader: Reader) -> WaitGraph:
+    (waiting,) = reader.rows(WAITING)
+    blind = not reader.facts.monitor
+    pids = list(dict.fromkeys(waiting.pids))
+    if not pids:
+        return WaitGraph(connections=waiting.connections, blind=blind)
+    examined = pids[:MAX_EXAMINED]
+    blocked: tuple[Blocked, ...] = reader.rows(BLOCKED, {"pids": examined})
+    blockers = {row.pid: tuple(dict.fromkeys(row.blockers)) for row in blocked if row.blockers}
+    involved = sorted({*blockers, *(pid for pids in blockers.values() for pid in pids)} - {0})
+    sessions: dict[int, WaitSession] = {row.pid: row for row in reader.rows(SESSIONS, {"pids": involved})}
+    locks: tuple[Lock, ...] = reader.rows(LOCKS, {"pids": sorted(blockers)})
+    return WaitGraph(
+        connections=waiting.connections,
+        unexamined=len(pids) - len(examined),
+        blind=blind,
+        sessions=sessions,
+        blockers={pid: found for pid, found in blockers.items() if pid in sessions},
+        waits=_waits(locks, sessions, exact=reader.facts.has("pg_locks.waitstart")),
+        held=tuple(lock for lock in locks if lock.granted),
+    )
+
+
+def _waits(locks: tuple[Lock, ...], sessions: Mapping[int, WaitSession], *, exact: bool) -> dict[int, Lock]:
+    """The awaited lock of each session. Where several members of a parallel query wait: the longest wait."""
+    waits: dict[int, Lock] = {}
+    for lock in locks:
+        session = sessions.get(lock.pid)
+        if lock.granted or session is None:
+            continue
+        # waitstart is unset for the first moment of a wait. Before 14 there is none: the statement's start
+        # is the nearest thing that the server tells.
+        age_s = lock.wait_age_s if exact else session.query_age_s
+        wait = lock._replace(wait_age_s=age_s or 0.0)
+        known = waits.get(lock.pid)
+        if known is None or (known.wait_age_s or 0.0) < (age_s or 0.0):
+            waits[lock.pid] = wait
+    return waits
+
+
+COLLECTOR = Collector(
+    name="lock_waits",
+    summary="The wait graph: who waits for which lock on what, who holds it, and what the root is doing",
+    lane=LaneKind.SERVER,
+    interval_s=5.0,
+    timeout_s=5.0,
+    queries=(WAITING, BLOCKED, SESSIONS, LOCKS),
+    read=_read,
+    tables={SESSIONS.name: lambda graph: tuple(graph.sessions.values())},
+)
