@@ -38,12 +38,20 @@ class Query(Generic[Row]):
 
     def text(self, facts: Facts) -> str:
         """The statement for this server, with the marker comment that lets us know our own."""
+        return f"SELECT /* pgvigil:{self.name} */ {self._body(facts)}"
+
+    def frame_text(self, facts: Facts) -> str:
+        """The statement that answers with one row: an array for each column, in the columns' order."""
+        arrays = ", ".join(f"array_agg(t.{column.name})" for column in self.columns)
+        return f"SELECT /* pgvigil:{self.name} */ {arrays} FROM (SELECT {self._body(facts)}) AS t"
+
+    def _body(self, facts: Facts) -> str:
         chosen = ", ".join(f"{self._expression(column, facts)} AS {column.name}" for column in self.columns)
         source: str = self.source
         if self.extension is not None:
             schema = facts.extensions[self.extension][0]
             source = source.replace("{schema}", '"' + schema.replace('"', '""') + '"')
-        return f"SELECT /* pgvigil:{self.name} */ {chosen} {source}"
+        return f"{chosen} {source}"
 
     @staticmethod
     def _expression(column: Column, facts: Facts) -> str:

@@ -1,0 +1,40 @@
+"""Whether the server answers a real query."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from pgvigil.model.availability import Availability
+from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.postgres.query import Column, Query
+
+
+class AvailabilityRow(NamedTuple):
+    started_at: datetime
+    in_recovery: bool
+
+
+AVAILABILITY = Query(
+    name="availability",
+    row=AvailabilityRow,
+    columns=(
+        Column("started_at", "pg_postmaster_start_time()", "When the server was started.", "timestamp"),
+        Column("in_recovery", "pg_is_in_recovery()", "Whether the server is a standby.", "flag"),
+    ),
+    source="",
+)
+
+
+def read(reader: Reader) -> Availability:
+    row: AvailabilityRow = reader.rows(AVAILABILITY)[0]
+    return Availability(up=True, started_at=row.started_at, in_recovery=row.in_recovery)
+
+
+COLLECTOR = Collector(
+    name="availability",
+    summary="Asks the server for its start time: a target is up only when a query was answered.",
+    lane=LaneKind.SERVER,
+    interval_s=5,
+    timeout_s=2,
+    queries=(AVAILABILITY,),
+    read=read,
+)

@@ -1,0 +1,101 @@
+"""Runs statements on one connection: under a deadline on both sides, and with every error classified."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Cursor
+
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.postgres.connecting import MonitorConnection, session_settings
+from pgvigil.postgres.deadlines import Limit, limit
+from pgvigil.postgres.errors import ReadError, classify
+from pgvigil.postgres.limits import Limits
+
+T = TypeVar("T")
+AnyCursor = Cursor[tuple[Any, ...]]
+Parameters = Mapping[str, Any] | None
+
+_SET_TIMEOUT = b"SELECT /* pgvigil:session */ set_config('statement_timeout', %(timeout)s, false)"
+
+
+class Channel:
+    """One caller at a time; `interrupt` and `close` after it are the only calls for another thread.
+
+    `settings_in_force` False means a pooler stands between: each statement then brings its settings in a
+    transaction of its own, so that none of them leaks to the pooler's other clients.
+    """
+
+    def __init__(self, connection: MonitorConnection, limits: Limits, *, settings_in_force: bool) -> None:
+        self._connection = connection
+        self._limits = limits
+        self._guard: Limit | None = None
+        self._timeout_ms = round(limits.statement_s * 1000)
+        self._settings_in_force = True
+        if not settings_in_force:
+            self.bring_settings_along()
+
+    @property
+    def closed(self) -> bool:
+        """Also after a failure that makes the connection useless: it has been given up."""
+        return self._connection.closed
+
+    @property
+    def backend_pid(self) -> int:
+        return self._connection.pgconn.backend_pid
+
+    def ask(self, text: str, parameters: Parameters, timeout_s: float, take: Callable[[AnyCursor], T]) -> T:
+        """What `take` makes of the answer. A text without parameters may contain `%`. Raises ReadError."""
+        if self.closed:
+            raise ReadError(Failure(FailureKind.LOST, "the connection was given up after an earlier failure"))
+        within_s = timeout_s + self._limits.margin_s
+        with limit(self._connection.pgconn.socket, within_s) as guard:
+            self._guard = guard
+            try:
+                return take(self._run(text.encode(), parameters or None, round(timeout_s * 1000)))
+            except psycopg.Error as error:
+                guard.end()
+                raise ReadError(_failure(error, guard, within_s)) from None
+            finally:
+                self._guard = None
+                guard.end()
+                if guard.expired or self.closed:
+                    self.close()
+
+    def bring_settings_along(self) -> None:
+        """From now on each statement brings its settings in its own transaction (see the class)."""
+        self._settings_in_force = False
+        self._connection.read_only = True  # of the transactions that psycopg begins
+
+    def interrupt(self) -> None:
+        """Ends a call that is running in another thread, now: it fails as silent."""
+        guard = self._guard
+        if guard is not None:
+            guard.cut()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._connection.pgconn.finish()  # psycopg leaves a broken connection to the garbage collector
+
+    def _run(self, text: bytes, parameters: Parameters, timeout_ms: int) -> AnyCursor:
+        cursor = self._connection.cursor(binary=True)
+        if self._settings_in_force:
+            if timeout_ms != self._timeout_ms:
+                cursor.execute(_SET_TIMEOUT, {"timeout": str(timeout_ms)})
+                self._timeout_ms = timeout_ms
+            return cursor.execute(text, parameters)
+        with self._connection.transaction():
+            settings = session_settings(self._limits) | {"statement_timeout": str(timeout_ms)}
+            cursor.execute(_set_locally(settings), settings)
+            return cursor.execute(text, parameters)
+
+
+def _set_locally(settings: Mapping[str, str]) -> bytes:
+    calls = ", ".join(f"set_config('{name}', %({name})s, true)" for name in settings)
+    return f"SELECT /* pgvigil:session */ {calls}".encode()
+
+
+def _failure(error: psycopg.Error, guard: Limit, within_s: float) -> Failure:
+    if guard.expired:
+        return Failure(FailureKind.SILENT, f"no answer within {within_s:g}s; the connection was given up")
+    return classify(error)

@@ -1,0 +1,127 @@
+"""What a server is: asked after every connect, in three cheap statements."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pgvigil.model.facts import Facts
+from pgvigil.model.failure import FailureKind
+from pgvigil.postgres.channel import Channel
+from pgvigil.postgres.errors import ReadError
+
+# Settings that decide what our figures mean; those that the role may not see are absent from the facts.
+SETTINGS = (
+    "autovacuum_freeze_max_age",
+    "block_size",
+    "cluster_name",
+    "compute_query_id",
+    "data_checksums",
+    "deadlock_timeout",
+    "default_transaction_read_only",
+    "log_lock_waits",
+    "max_connections",
+    "max_prepared_transactions",
+    "pg_stat_statements.max",
+    "pg_stat_statements.track",
+    "pg_stat_statements.track_planning",
+    "pg_stat_statements.track_utility",
+    "reserved_connections",
+    "server_encoding",
+    "shared_buffers",
+    "shared_preload_libraries",
+    "superuser_reserved_connections",
+    "track_activities",
+    "track_activity_query_size",
+    "track_counts",
+    "track_functions",
+    "track_io_timing",
+    "track_wal_io_timing",
+)
+
+_SERVER = """
+SELECT /* pgvigil:facts */
+    current_setting('server_version_num')::int4,
+    current_setting('server_version'),
+    current_database()::text,
+    pg_is_in_recovery(),
+    pg_postmaster_start_time(),
+    current_user::text,
+    coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user), false),
+    pg_has_role('pg_monitor', 'USAGE'),
+    ARRAY(SELECT ARRAY[e.extname::text, n.nspname::text, e.extversion]
+          FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace),
+    ARRAY(SELECT ARRAY[name, setting] FROM pg_settings WHERE name = ANY (%(names)s::text[]))
+"""
+
+# Views of pg_catalog are part of the server, those of extensions have versions of their own.
+_COLUMNS = """
+SELECT /* pgvigil:facts */ c.relname::text,
+       array_agg(a.attname::text ORDER BY a.attnum)
+FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'v')
+  AND (c.relnamespace = 'pg_catalog'::regnamespace
+       OR EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                    AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))
+GROUP BY c.oid, c.relname
+ORDER BY c.relname
+"""
+
+_SYSTEM = "SELECT /* pgvigil:facts */ system_identifier FROM pg_control_system()"
+
+
+class _Server(NamedTuple):
+    version_num: int
+    version: str
+    database: str
+    in_recovery: bool
+    started_at: Any
+    role: str
+    superuser: bool
+    monitor: bool
+    extensions: list[list[str]]
+    settings: list[list[str]]
+
+
+def discover(channel: Channel, timeout_s: float) -> Facts:
+    """Raises ReadError."""
+    server = channel.ask(
+        _SERVER, {"names": list(SETTINGS)}, timeout_s, lambda cursor: _Server._make(*cursor.fetchall())
+    )
+    columns = channel.ask(_COLUMNS, None, timeout_s, lambda cursor: tuple(cursor.fetchall()))
+    settings = {pair[0]: pair[1] for pair in server.settings}
+    reserved = ("superuser_reserved_connections", "reserved_connections")
+    return Facts(
+        version_num=server.version_num,
+        version=server.version,
+        database=server.database,
+        system_identifier=_system_identifier(channel, timeout_s),
+        in_recovery=server.in_recovery,
+        started_at=server.started_at,
+        role=server.role,
+        superuser=server.superuser,
+        monitor=server.monitor,
+        max_connections=int(settings["max_connections"]),
+        reserved_connections=sum(int(settings.get(name, 0)) for name in reserved),
+        extensions={name: (schema, version) for name, schema, version in server.extensions},
+        columns=_shared(tuple((relation, tuple(names)) for relation, names in columns)),
+        settings=settings,
+    )
+
+
+def _system_identifier(channel: Channel, timeout_s: float) -> int | None:
+    """None where the role may not ask, as on some managed services."""
+    try:
+        return channel.ask(_SYSTEM, None, timeout_s, lambda cursor: int(cursor.fetchall()[0][0]))
+    except ReadError as error:
+        if error.failure.kind in {FailureKind.PRIVILEGE, FailureKind.UNDEFINED}:
+            return None
+        raise
+
+
+@lru_cache(maxsize=64)
+def _shared(columns: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, frozenset[str]]:
+    """Servers of one version share one mapping: hundreds of sessions would each hold 2,000 names."""
+    return MappingProxyType({relation: frozenset(names) for relation, names in columns})
