@@ -26,7 +26,7 @@ def postgres(what_to_do: str) -> Iterator[str]:
     problem = engine_problem()
     if problem:
         pytest.fail(f"{what_to_do} ({problem})", pytrace=False)
-    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - same
 
     container = PostgresContainer(IMAGE, driver=None)
     container.with_command("-c shared_preload_libraries=pg_stat_statements -c fsync=off")

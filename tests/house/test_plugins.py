@@ -1,0 +1,69 @@
+"""A plug-in is one file and its test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from alerts import rules as rules_package
+from alerts import sinks as sinks_package
+from pgvigil.plugins import Collector, Rule, SinkKind
+from pgvigil.registry import discover
+from tests.support.source import ROOT
+
+TESTS = ROOT / "tests"
+COLLECTORS = discover("collectors", "COLLECTOR", Collector)
+RULES = discover(rules_package.__name__, "RULE", Rule)
+SINKS = discover(sinks_package.__name__, "SINK", SinkKind)
+FEEDS = {*COLLECTORS, "statements", "availability", "freshness"}
+
+
+def holds_tests(paths: list[Path]) -> bool:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        for tree in trees
+        for node in ast.walk(tree)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(COLLECTORS) - {"activity", "availability", "lock_waits"}))
+def test_collector_has_its_test_on_real_servers(name: str) -> None:
+    assert holds_tests([*TESTS.glob(f"pg/collectors/test_{name}.py")]), (
+        f"write tests/pg/collectors/test_{name}.py"
+    )
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_has_its_test(name: str) -> None:
+    found = [*TESTS.glob(f"unit/rules/test_{name}.py"), *TESTS.glob(f"scenes/**/test_{name}.py")]
+    assert holds_tests(found), f"write tests/unit/rules/test_{name}.py"
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_sink_has_its_test(name: str) -> None:
+    assert holds_tests([*TESTS.glob(f"unit/sinks/test_{name}.py")]), f"write tests/unit/sinks/test_{name}.py"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_documents_itself(name: str) -> None:
+    doc = RULES[name].doc
+    parts = {
+        part: getattr(doc, part).strip()
+        for part in ("meaning", "why_these_defaults", "evidence", "what_to_do")
+    }
+    assert [part for part, text in parts.items() if not text] == []
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_collector_stays_within_its_interval(name: str) -> None:
+    """A read that may take longer than the interval would make every next one late."""
+    collector = COLLECTORS[name]
+    assert collector.summary
+    assert 0 < collector.timeout_s <= max(collector.interval_s, 5)
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_columns_are_the_fields_of_their_row(name: str) -> None:
+    for query in COLLECTORS[name].queries:
+        assert query.row._fields == tuple(column.name for column in query.columns), query.name

@@ -1,0 +1,94 @@
+"""Every query of every collector is planned and run by every real server here, as the role we ask people to make."""
+
+import re
+import types
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin, get_type_hints
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pgvigil.plugins import Collector
+from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.query import Query
+from pgvigil.postgres.session import Session, connect
+from pgvigil.registry import discover
+from tests.support.servers import Database
+
+QUERIES = {
+    f"{collector.name}-{query.name}": query
+    for collector in discover("collectors", "COLLECTOR", Collector).values()
+    for query in collector.queries
+}
+ROLE = "pgvigil_of_every_query"
+
+
+@pytest.fixture
+def session(each_database: Database) -> Iterator[Session]:
+    """As a member of pg_monitor, in a database that has pg_stat_statements."""
+    each_database.execute("CREATE EXTENSION pg_stat_statements")
+    with each_database.connect() as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).rowcount == 0:
+            role = sql.Identifier(ROLE)
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_monitor PASSWORD {}").format(role, ROLE)
+            )
+    opened = connect(Dsn.parse(each_database.dsn(user=ROLE, password=ROLE)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def observer(each_database: Database) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A driver's connection of the same role: what it says of a result is the server's own word."""
+    dsn = each_database.dsn(user=ROLE, password=ROLE)
+    with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        yield connection
+
+
+def with_unknown_parameters(text: str) -> dict[str, None]:
+    return dict.fromkeys(re.findall(r"%\((\w+)\)[sbt]", text))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_query_is_planned_and_gives_its_columns(
+    name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    query = QUERIES[name]
+    text = query.text(session.facts)
+    observer.execute(f"EXPLAIN {text}", with_unknown_parameters(text))
+    result = observer.execute(f"SELECT * FROM ({text}) AS asked LIMIT 0", with_unknown_parameters(text))
+    assert result.description is not None
+    assert tuple(column.name for column in result.description) == query.row._fields
+    assert "/* pgvigil:" in text
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_values_have_the_types_that_the_row_promises(
+    name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    query = QUERIES[name]
+    text = query.text(session.facts)
+    rows = observer.execute(text, with_unknown_parameters(text)).fetchmany(200)
+    assert [wrong for row in rows for wrong in mistyped(query, row)] == []
+
+
+def mistyped(query: Query[Any], row: tuple[Any, ...]) -> list[str]:
+    hints = get_type_hints(query.row)
+    return [
+        f"{field} is {type(value).__name__}, promised {hints[field]}"
+        for field, value in zip(query.row._fields, row, strict=True)
+        if not fits(value, hints[field])
+    ]
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value read by the driver's defaults is one of the hinted types; containers by their outside."""
+    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    allowed = [get_origin(option) or option for option in options]
+    if any(option in {Any, tuple, list} for option in allowed) and isinstance(value, list):
+        return True
+    if float in allowed and type(value) is int:
+        return True
+    return Any in allowed or type(value) in allowed
