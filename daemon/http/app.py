@@ -15,10 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from daemon import jsonable
 from daemon.board import Board
 from daemon.health import Health
+from daemon.http.auth import TokenGate
 from daemon.metrics.exposition import CONTENT_TYPE, Exposition
 from pgvigil import __version__
 from pgvigil.model.incident import Incident, State
@@ -164,8 +166,8 @@ def _guarded(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
     return call
 
 
-def build(sources: Sources) -> Starlette:
-    """The application; its endpoints read `sources` and nothing else."""
+def build(sources: Sources, token: str = "") -> ASGIApp:
+    """The application; its endpoints read `sources` and nothing else. With a `token`, API and page ask for it."""
     answers = Answers(sources)
     table: dict[str, Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]] = {
         "/metrics": answers.metrics,
@@ -178,4 +180,5 @@ def build(sources: Sources) -> Starlette:
         "/": answers.page,
     }
     routes = [Route(path, _guarded(handler), methods=["GET"]) for path, handler in table.items()]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    return TokenGate(app, token) if token else app

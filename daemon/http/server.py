@@ -4,7 +4,7 @@ import socket
 import threading
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from pgvigil.problems import Problem, SetupError
 
@@ -35,7 +35,7 @@ def bind(listen: str) -> socket.socket:
 class HttpServer:
     """Serves `app` on an already listening socket until `stop`."""
 
-    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(

@@ -1,5 +1,6 @@
 """What the HTTP port answers, asked over a real socket."""
 
+import base64
 import gzip
 import json
 import urllib.error
@@ -29,6 +30,7 @@ class World:
     stuck_s: float = 0.0
     writable: bool = True
     url: str = ""
+    sources: Sources | None = None
 
     def incidents(self, states: Sequence[State] | None, target: str | None, limit: int) -> Sequence[Incident]:
         found = [
@@ -55,14 +57,14 @@ def world() -> Iterator[World]:
     supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
     supervisor.start()
     health = Health(supervisor, world.board, frozenset({"orders-prod"}), lambda: world.writable)
-    sources = Sources(
+    world.sources = Sources(
         board=world.board,
         health=health,
         exposition=Exposition(world.board, lambda: ()),
         incidents=world.incidents,
         incident=lambda number: incident() if number == 7 else None,
     )
-    server = HttpServer(build(sources), bind("127.0.0.1:0"))
+    server = HttpServer(build(world.sources), bind("127.0.0.1:0"))
     server.start()
     world.url = server.url
     yield world
@@ -175,3 +177,27 @@ def test_the_page_says_unknown_rather_than_zero(world: World) -> None:
 def test_an_address_in_use_is_a_setup_error() -> None:
     with bind("127.0.0.1:0") as taken, pytest.raises(SetupError, match="cannot listen on"):
         bind(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) -> None:
+    """Bearer for programs, Basic for browsers; a wrong or malformed one is refused, never a 500."""
+    gated = HttpServer(build(world.sources, token="s3cret-token"), bind("127.0.0.1:0"))
+    gated.start()
+    world.url = gated.url
+    try:
+        basic = base64.b64encode(b"anyone:s3cret-token").decode()
+        for good in ("Bearer s3cret-token", f"Basic {basic}"):
+            assert world.get("/api/v1/targets", Authorization=good)[0] == 200
+        for bad in (
+            "",
+            "Bearer",
+            "Bearer wrong",
+            "Basic !!!",
+            "Basic " + base64.b64encode(b"x").decode(),
+            "Digest x",
+        ):
+            status, text, _ = world.get("/", Authorization=bad)
+            assert (status, json.loads(text)) == (401, {"error": "a token is needed"})
+        assert [world.get(path)[0] for path in ("/metrics", "/healthz")] == [200, 200]
+    finally:
+        gated.stop()

@@ -1,0 +1,63 @@
+"""Which databases of a target are read, as they come and go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pgvigil.postgres.databases import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    appeared: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+class Following:
+    """Follows the databases whose names match a pattern of `include` and none of `exclude`.
+
+    Templates are followed only when a pattern without a wildcard names them.
+    """
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str] = ()) -> None:
+        self._include = include
+        self._exclude = exclude
+        self.names: Mapping[int, str] = {}  # every database, by oid
+        self.followed: tuple[str, ...] = ()
+        self.not_covered: Mapping[str, str] = {}  # matching, but cannot be read: why
+
+    def update(self, databases: Sequence[Database]) -> Change:
+        """Take the present list. A database that became unreadable is not covered, not dropped."""
+        wanted = [database for database in databases if self._wants(database)]
+        followed = tuple(sorted(database.name for database in wanted if self._obstacle(database) is None))
+        before, present = (
+            set(self.followed) | set(self.not_covered),
+            {database.name for database in databases},
+        )
+        change = Change(
+            appeared=tuple(name for name in followed if name not in self.followed),
+            dropped=tuple(sorted(before - present)),
+        )
+        self.names = {database.oid: database.name for database in databases}
+        self.not_covered = {
+            database.name: obstacle
+            for database in wanted
+            if (obstacle := self._obstacle(database)) is not None
+        }
+        self.followed = followed
+        return change
+
+    def _wants(self, database: Database) -> bool:
+        if any(fnmatchcase(database.name, pattern) for pattern in self._exclude):
+            return False
+        if database.template:
+            return database.name in self._include
+        return any(fnmatchcase(database.name, pattern) for pattern in self._include)
+
+    @staticmethod
+    def _obstacle(database: Database) -> str | None:
+        if not database.connectable:
+            return "the database does not allow connections"
+        if not database.has_connect_privilege:
+            return "the role lacks CONNECT on the database"
+        return None

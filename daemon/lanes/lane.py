@@ -1,0 +1,252 @@
+"""A lane: one connection of one target, one job at a time."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from daemon.clock import Now
+from daemon.lanes.pool import Pool
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.postgres.errors import ReadError
+from pgvigil.postgres.session import Session
+
+log = structlog.get_logger(__name__)
+
+# These mean that no database of the target would answer, so that the others are not tried one by one.
+TARGET_WIDE = frozenset(
+    {
+        FailureKind.REFUSED,
+        FailureKind.DNS,
+        FailureKind.TLS,
+        FailureKind.SILENT,
+        FailureKind.STARTING_UP,
+        FailureKind.SHUTTING_DOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One thing to do with the lane's session. `key` is unique on the lane: a job is never queued twice.
+
+    `run` raises ReadError when the server did not do as asked; `failed` is then told why. `rank` orders the
+    jobs that are due together: cheap ones that tell whether the target is alive go first.
+    """
+
+    key: str
+    run: Callable[[Session], None]
+    failed: Callable[[Failure], None]
+    database: str | None = None
+    rank: int = 0
+
+
+class Lane:
+    """What the two kinds of lane share: what is due, and taking turns with a worker."""
+
+    def __init__(self, name: str, now: Now) -> None:
+        self.name = name
+        self.missed: Counter[str] = Counter()  # ticks that came while the same job was still due or running
+        self._now = now
+        self._lock = threading.Lock()
+        self._due: dict[str, Job] = {}
+        self._running: set[str] = set()
+        self._queued = False
+        self._job_since_s: float | None = None
+        self._closing = False
+
+    def due(self, job: Job, *, tick: bool = True) -> None:
+        """Mark `job` due. A tick that finds it still due or running is counted as missed, never queued twice."""
+        with self._lock:
+            if self._closing:
+                return
+            if job.key in self._due or job.key in self._running:
+                if tick:
+                    self.missed[job.key] += 1
+                return
+            self._due[job.key] = job
+            queue = not self._queued
+            self._queued = True
+        if queue:
+            self._pool().submit(self)
+
+    def forget(self, wanted: Callable[[Job], bool]) -> None:
+        """Drop what is due and no longer wanted, such as the jobs of a dropped database."""
+        with self._lock:
+            self._due = {key: job for key, job in self._due.items() if wanted(job)}
+
+    def work(self) -> None:
+        """Take a turn; called by a worker."""
+        with self._lock:
+            jobs = sorted(self._due.values(), key=lambda job: job.rank)
+            self._due.clear()
+            self._running = {job.key for job in jobs}
+        try:
+            self._serve(jobs)
+        except Exception:  # the lane's boundary: a defect must not cost the worker or the lane
+            log.exception("lane_failed", lane=self.name)
+        finally:
+            self._job_since_s = None
+            with self._lock:
+                self._running.clear()
+                again = bool(self._due) and not self._closing
+                self._queued = again
+            if again:
+                self._pool().submit(self)
+
+    @property
+    def busy_s(self) -> float:
+        """How long the job at hand has been running; far past every deadline means that the lane is stuck."""
+        since = self._job_since_s
+        return 0.0 if since is None else self._now().mono_s - since
+
+    def close(self) -> None:
+        """No more work; the connection goes with the last turn."""
+        with self._lock:
+            self._closing = True
+            self._due.clear()
+
+    def _pool(self) -> Pool:
+        raise NotImplementedError
+
+    def _serve(self, jobs: Iterable[Job]) -> None:
+        raise NotImplementedError
+
+    def _attempt(self, job: Job, session: Session) -> Failure | None:
+        """Run one job; what failed is returned after the job was told, None when all went well."""
+        self._job_since_s = self._now().mono_s
+        try:
+            job.run(session)
+        except ReadError as error:
+            job.failed(error.failure)
+            return error.failure
+        except Exception:  # the lane's boundary: a collector's defect parks nothing but itself
+            log.exception("job_failed", lane=self.name, job=job.key)
+            failure = Failure(FailureKind.BUG, "pgvigil failed on what it read; its log has the details")
+            job.failed(failure)
+            return failure
+        return None
+
+
+class ServerLane(Lane):
+    """The persistent connection: activity, lock waits, statements."""
+
+    def __init__(
+        self,
+        name: str,
+        now: Now,
+        *,
+        connects: Pool,
+        polls: Pool,
+        connect: Callable[[], Session],
+        up: Callable[[Session], None],
+        down: Callable[[Failure], None],
+    ) -> None:
+        super().__init__(name, now)
+        self._connects = connects
+        self._polls = polls
+        self._connect = connect
+        self._up = up
+        self._down = down
+        self._session: Session | None = None
+        self._stale = False
+
+    def reconnect(self) -> None:
+        """Connect anew before the next job, because the place to connect to has changed."""
+        self._stale = True
+
+    def close(self) -> None:
+        super().close()
+        if self._session is not None:
+            self._session.close()
+
+    def _pool(self) -> Pool:
+        return self._connects if self._session is None else self._polls
+
+    def _serve(self, jobs: Iterable[Job]) -> None:
+        session = self._ready()
+        if isinstance(session, Failure):
+            self._lost(session, jobs)
+            return
+        waiting = list(jobs)
+        while waiting:
+            job = waiting.pop(0)
+            failure = self._attempt(job, session)
+            if session.broken:
+                session.close()
+                self._session = None
+                self._lost(failure or Failure(FailureKind.LOST, "the connection was lost"), waiting)
+                return
+            if failure is not None and failure.kind is FailureKind.UNDEFINED:
+                self._rediscover(session)
+
+    def _rediscover(self, session: Session) -> None:
+        """The server is not as the facts said (an extension was updated or dropped): look again."""
+        try:
+            session.rediscover()
+        except ReadError:
+            session.close()
+            self._session = None
+        else:
+            self._up(session)
+
+    def _ready(self) -> Session | Failure:
+        if self._session is not None and self._stale:
+            self._session.close()
+            self._session = None
+        self._stale = False
+        if self._session is None:
+            self._job_since_s = self._now().mono_s
+            try:
+                self._session = self._connect()
+            except ReadError as error:
+                return error.failure
+            self._up(self._session)
+        return self._session
+
+    def _lost(self, failure: Failure, jobs: Iterable[Job]) -> None:
+        self._down(failure)
+        for job in jobs:
+            job.failed(failure)
+
+
+class DatabasesLane(Lane):
+    """One connection at a time to one database after another; open only while it reads."""
+
+    def __init__(self, name: str, now: Now, *, pool: Pool, connect: Callable[[str], Session]) -> None:
+        super().__init__(name, now)
+        self._workers = pool
+        self._connect = connect
+
+    def _pool(self) -> Pool:
+        return self._workers
+
+    def _serve(self, jobs: Iterable[Job]) -> None:
+        by_database: dict[str, list[Job]] = {}
+        for job in jobs:
+            by_database.setdefault(job.database or "", []).append(job)
+        wide: Failure | None = None
+        for database, wanted in by_database.items():
+            failure = wide or self._visit(database, wanted)
+            if failure is not None:
+                wide = failure if failure.kind in TARGET_WIDE else None
+                for job in wanted:
+                    job.failed(failure)
+
+    def _visit(self, database: str, jobs: list[Job]) -> Failure | None:
+        """Why the database could not be read at all, or None; jobs that failed by themselves were told."""
+        self._job_since_s = self._now().mono_s
+        try:
+            session = self._connect(database)
+        except ReadError as error:
+            return error.failure
+        try:
+            while jobs:
+                failure = self._attempt(jobs.pop(0), session)
+                if failure is not None and session.broken:
+                    return failure
+            return None
+        finally:
+            session.close()

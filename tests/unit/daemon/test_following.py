@@ -1,0 +1,51 @@
+"""Databases come, go, and refuse; what matches and cannot be read is not covered, never forgotten."""
+
+from daemon.following import Following
+from pgvigil.postgres.databases import Database
+
+
+def database(
+    name: str, *, connectable: bool = True, template: bool = False, privilege: bool = True
+) -> Database:
+    return Database(
+        oid=sum(map(ord, name)),
+        name=name,
+        connectable=connectable,
+        template=template,
+        has_connect_privilege=privilege,
+    )
+
+
+def test_new_and_dropped_databases_are_told_once() -> None:
+    following = Following(["*"])
+    assert following.update([database("a"), database("b")]).appeared == ("a", "b")
+    assert following.update([database("a"), database("b")]).appeared == ()
+    change = following.update([database("b"), database("c")])
+    assert (change.appeared, change.dropped) == (("c",), ("a",))
+
+
+def test_patterns_include_and_exclude() -> None:
+    following = Following(["shop*"], exclude=["*_test"])
+    following.update([database("shop"), database("shop_test"), database("other"), database("shop2")])
+    assert following.followed == ("shop", "shop2")
+
+
+def test_templates_are_followed_only_by_name() -> None:
+    following = Following(["*"])
+    following.update([database("template1", template=True)])
+    assert following.followed == ()
+    named = Following(["template1"])
+    named.update([database("template1", template=True)])
+    assert named.followed == ("template1",)
+
+
+def test_what_cannot_be_read_is_said_with_its_reason() -> None:
+    following = Following(["*"])
+    following.update([database("a"), database("b")])
+    change = following.update([database("a", connectable=False), database("b", privilege=False)])
+    assert change.dropped == ()
+    assert following.followed == ()
+    assert set(following.not_covered) == {"a", "b"}
+    assert "allow connections" in following.not_covered["a"]
+    assert "CONNECT" in following.not_covered["b"]
+    assert following.update([]).dropped == ("a", "b")

@@ -1,0 +1,199 @@
+"""A lane: one job at a time, nothing queued twice, and every job hears what became of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from daemon.clock import system_now
+from daemon.lanes.lane import DatabasesLane, Job, ServerLane
+from daemon.lanes.pool import Pool
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.postgres.errors import ReadError
+from pgvigil.postgres.session import Session
+from tests.support.polling import poll
+
+LOST = Failure(FailureKind.LOST, "the server closed the connection")
+REFUSED = Failure(FailureKind.REFUSED, "connection refused")
+TIMEOUT = Failure(FailureKind.TIMEOUT, "statement timeout")
+UNDEFINED = Failure(FailureKind.UNDEFINED, "no such column")
+
+
+@dataclass
+class StubSession:
+    """Only what a lane itself uses of a session."""
+
+    database: str = "postgres"
+    broken: bool = False
+    closed: bool = False
+    looked: int = 0
+
+    def close(self) -> None:
+        self.closed = True
+
+    def rediscover(self) -> None:
+        self.looked += 1
+
+
+@dataclass
+class Line:
+    """The lane under test, and what it told."""
+
+    pool: Pool
+    obstacle: Failure | None = None
+    sessions: list[StubSession] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def connect(self, database: str = "postgres") -> Session:
+        if self.obstacle is not None:
+            raise ReadError(self.obstacle)
+        self.sessions.append(StubSession(database))
+        return cast("Session", self.sessions[-1])
+
+    def server(self) -> ServerLane:
+        return ServerLane(
+            "t/server",
+            system_now,
+            connects=self.pool,
+            polls=self.pool,
+            connect=self.connect,
+            up=lambda _session: self.told.append(("up", "")),
+            down=lambda failure: self.told.append(("down", failure.kind)),
+        )
+
+    def job(
+        self, key: str, run: Callable[[Any], None] = lambda _session: None, database: str | None = None
+    ) -> Job:
+        def ran(session: Session) -> None:
+            run(session)
+            self.told.append((key, "ran"))
+
+        return Job(
+            key=key, run=ran, failed=lambda failure: self.told.append((key, failure.kind)), database=database
+        )
+
+    def hears(self, *wanted: tuple[str, str]) -> None:
+        poll(lambda: len(self.told) >= len(wanted), 5)
+        assert self.told == list(wanted)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    pool = Pool("test", system_now, core=2, most=4)
+    yield Line(pool)
+    assert pool.stop(5)
+
+
+def raising(failure: Failure, *, breaks: bool = False) -> Callable[[Any], None]:
+    def run(session: StubSession) -> None:
+        session.broken = breaks
+        raise ReadError(failure)
+
+    return run
+
+
+def test_a_job_runs_on_a_connection_that_stays(line: Line) -> None:
+    lane = line.server()
+    for key in ("a", "b"):
+        lane.due(line.job(key))
+        poll(lambda key=key: (key, "ran") in line.told, 5)
+    assert len(line.sessions) == 1
+    assert line.told == [("up", ""), ("a", "ran"), ("b", "ran")]
+
+
+def test_a_tick_that_finds_the_job_running_is_missed_and_not_queued(line: Line) -> None:
+    lane = line.server()
+    running, release = threading.Event(), threading.Event()
+
+    def hold(_session: Any) -> None:
+        running.set()
+        assert release.wait(5)
+
+    lane.due(line.job("slow", hold))
+    assert running.wait(5)
+    for _ in range(3):
+        lane.due(line.job("slow", hold))
+    lane.due(line.job("asked"), tick=False)
+    lane.due(line.job("asked"), tick=False)
+    assert dict(lane.missed) == {"slow": 3}
+    release.set()
+    line.hears(("up", ""), ("slow", "ran"), ("asked", "ran"))
+
+
+def test_a_failed_job_costs_the_others_nothing(line: Line) -> None:
+    lane = line.server()
+    lane.due(line.job("bad", raising(TIMEOUT)))
+    line.hears(("up", ""), ("bad", "timeout"))
+    lane.due(line.job("good"))
+    line.hears(("up", ""), ("bad", "timeout"), ("good", "ran"))
+    assert len(line.sessions) == 1
+
+
+def test_a_defect_in_a_job_is_told_as_a_bug_and_costs_nothing_else(line: Line) -> None:
+    lane = line.server()
+    lane.due(line.job("defect", lambda _session: 1 // 0))
+    line.hears(("up", ""), ("defect", "bug"))
+    lane.due(line.job("good"))
+    poll(lambda: ("good", "ran") in line.told, 5)
+
+
+def test_a_broken_connection_is_thrown_away_and_made_anew(line: Line) -> None:
+    lane = line.server()
+    lane.due(line.job("breaks", raising(LOST, breaks=True)))
+    line.hears(("up", ""), ("breaks", "lost"), ("down", "lost"))
+    assert line.sessions[0].closed
+    lane.due(line.job("good"))
+    line.hears(("up", ""), ("breaks", "lost"), ("down", "lost"), ("up", ""), ("good", "ran"))
+
+
+def test_no_connection_is_told_to_every_job_that_was_due(line: Line) -> None:
+    line.obstacle = REFUSED
+    lane = line.server()
+    lane.due(line.job("a"))
+    line.hears(("down", "refused"), ("a", "refused"))
+
+
+def test_an_undefined_column_has_the_facts_discovered_anew(line: Line) -> None:
+    lane = line.server()
+    lane.due(line.job("old", raising(UNDEFINED)))
+    line.hears(("up", ""), ("old", "undefined"), ("up", ""))
+    assert line.sessions[0].looked == 1
+
+
+def test_a_server_that_refuses_is_not_tried_for_every_database(line: Line) -> None:
+    attempts: list[str] = []
+
+    def connect(database: str) -> Session:
+        attempts.append(database)
+        raise ReadError(REFUSED)
+
+    lane = DatabasesLane("t/databases", system_now, pool=line.pool, connect=connect)
+    hold = threading.Event()
+    lane.due(line.job("first", lambda _session: hold.wait(5), database="x"))
+    poll(lambda: line.told, 5)
+    before = len(attempts)
+    gate = threading.Lock()
+    with gate:
+        for database in ("a", "b", "c"):
+            lane.due(line.job(database, database=database))
+    poll(lambda: len(line.told) == 4, 5)
+    assert {word for _key, word in line.told} == {"refused"}
+    assert len(attempts) - before <= 3
+
+
+def test_one_unreadable_database_does_not_hide_the_others(line: Line) -> None:
+    refused = Failure(FailureKind.NO_DATABASE, "gone")
+
+    def connect(database: str) -> Session:
+        if database == "gone":
+            raise ReadError(refused)
+        return line.connect(database)
+
+    lane = DatabasesLane("t/databases", system_now, pool=line.pool, connect=connect)
+    for database in ("gone", "shop"):
+        lane.due(line.job(f"read {database}", database=database))
+    poll(lambda: len(line.told) == 2, 5)
+    assert sorted(line.told) == [("read gone", "no_database"), ("read shop", "ran")]
+    assert all(session.closed for session in line.sessions)
