@@ -90,3 +90,15 @@ class Transition:
     before: Incident | None
     after: Incident
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of an incident's history: a transition that was more than new figures."""
+
+    at: datetime
+    kind: str
+    version: int
+    why: str
+    severity: Level
+    state: State

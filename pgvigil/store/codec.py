@@ -1,0 +1,102 @@
+"""Values of the nouns as plain integers and text, each way exact."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ESCAPED = "\x1bjson:"
+
+
+def micros_of(stamp: datetime) -> int:
+    """Microseconds since 1970; a stamp without a zone is refused, because its instant is a guess."""
+    if stamp.tzinfo is None:
+        raise ValueError(f"{stamp!r} has no time zone")
+    return (stamp - _EPOCH) // _MICROSECOND
+
+
+def stamp_of(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def storable(text: str) -> str:
+    """`text` such that SQLite takes it: a lone surrogate (from undecodable bytes in a name) has no UTF-8."""
+    if text.startswith(_ESCAPED) or not _has_utf8(text):
+        return _ESCAPED + json.dumps(text)
+    return text
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def restored(text: str) -> str:
+    """The text that `storable` was given."""
+    return str(json.loads(text.removeprefix(_ESCAPED))) if text.startswith(_ESCAPED) else text
+
+
+def json_of(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def evidence_json(evidence: Evidence) -> str:
+    return json_of(
+        {
+            "impact": evidence.impact,
+            "figures": [(figure.name, figure.value) for figure in evidence.figures],
+            "blocks": [(block.kind, block.title, block.text) for block in evidence.blocks],
+            "cause": evidence.cause,
+            "notes": evidence.notes,
+        }
+    )
+
+
+def evidence_of(text: str) -> Evidence:
+    plain = json.loads(text)
+    return Evidence(
+        impact=plain["impact"],
+        figures=tuple(Figure(name, value) for name, value in plain["figures"]),
+        blocks=tuple(Block(BlockKind(kind), title, body) for kind, title, body in plain["blocks"]),
+        cause=plain["cause"],
+        notes=tuple(plain["notes"]),
+    )
+
+
+def steps_json(steps: tuple[Step, ...]) -> str:
+    return json_of([(step.text, step.sql) for step in steps])
+
+
+def steps_of(text: str) -> tuple[Step, ...]:
+    return tuple(Step(words, sql) for words, sql in json.loads(text))
+
+
+def keys_json(keys: frozenset[str]) -> str:
+    return json_of(sorted(keys))
+
+
+def keys_of(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
+
+
+def labels_json(labels: tuple[tuple[str, str], ...]) -> str:
+    return json_of(labels)
+
+
+def labels_of(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in json.loads(text))
+
+
+def remote_json(remote: Mapping[str, str]) -> str:
+    return json_of(dict(remote))
+
+
+def remote_of(text: str) -> Mapping[str, str]:
+    return {str(name): str(value) for name, value in json.loads(text).items()}

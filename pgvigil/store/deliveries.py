@@ -1,0 +1,261 @@
+"""What each sink must reflect of each incident. The engine raises the demand; the outbox does the rest.
+
+The two meet on the same rows: the engine writes only what is wanted, the outbox only what was done, and the
+outbox writes only where a row is as it was read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    Select,
+    Table,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from pgvigil.model.delivery import Act, Delivery, DeliveryStatus, Want
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.store.database import Database
+from pgvigil.store.schema import LEVEL, METADATA, REMOTE, STAMP, STATE, STATUS, TEXT
+
+DELIVERY = Table(
+    "delivery",
+    METADATA,
+    Column("incident_id", Integer, ForeignKey("incident.id", ondelete="CASCADE"), primary_key=True),
+    Column("sink", TEXT, primary_key=True),
+    Column("want_version", Integer, nullable=False),
+    Column("urgency", LEVEL, nullable=False),
+    Column("due_since", STAMP, nullable=False),
+    Column("status", STATUS, nullable=False),
+    Column("mention", TEXT, nullable=False),
+    Column("seen_version", Integer, nullable=False),
+    Column("seen_state", STATE),
+    Column("seen_level", LEVEL),
+    Column("remote", REMOTE, nullable=False),
+    Column("act_key", TEXT),
+    Column("act_at", STAMP),
+    Column("act_state", STATE),
+    Column("act_level", LEVEL),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", STAMP),
+    Column("last_error", TEXT, nullable=False),
+    Index("delivery_queue", "sink", "status", "urgency", "due_since"),
+)
+
+_WAITING = (DeliveryStatus.DUE, DeliveryStatus.AMBIGUOUS, DeliveryStatus.PARKED)
+_WANTED = frozenset({"incident_id", "sink", "want_version", "urgency", "due_since", "mention"})
+_DONE = [column for column in DELIVERY.columns if column.name not in _WANTED]
+_AS_READ = ("status", "act_key", "attempts", "seen_version")  # if these are as they were, so is the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How far behind one sink is."""
+
+    pending: int = 0
+    parked: int = 0
+    oldest_due_since: datetime | None = None
+
+
+def _deliveries(connection: Connection, query: Select[Any]) -> list[Delivery]:
+    return [Delivery(**row) for row in connection.execute(query).mappings()]
+
+
+def _same(connection: Connection, delivery: Delivery) -> Delivery | None:
+    """The row of the same incident and sink as it is now."""
+    found = _deliveries(connection, select(DELIVERY).where(_is(delivery)))
+    return found[0] if found else None
+
+
+def _is(delivery: Delivery) -> ColumnElement[bool]:
+    return and_(DELIVERY.c.incident_id == delivery.incident_id, DELIVERY.c.sink == delivery.sink)
+
+
+def _values(delivery: Delivery) -> dict[str, object]:
+    return {column.name: getattr(delivery, column.name) for column in DELIVERY.columns}
+
+
+def want(connection: Connection, wanted: Want, incident: Incident) -> None:
+    """Inside the transaction of a commit: the sink must reflect `incident` as it is now."""
+    fresh = Delivery(
+        incident_id=incident.id,
+        sink=wanted.sink,
+        want_version=incident.version,
+        urgency=wanted.urgency,
+        due_since=incident.evaluated_at,
+        mention=wanted.mention,
+    )
+    old = _same(connection, fresh)
+    if old is None:
+        connection.execute(insert(DELIVERY).values(_values(fresh)))
+    else:
+        connection.execute(update(DELIVERY).where(_is(fresh)).values(_values(_raised(old, fresh))))
+
+
+def _raised(old: Delivery, fresh: Delivery) -> Delivery:
+    """`old` with the newer demand. A parked row gets another chance, because what it says has changed."""
+    settled = old.status is DeliveryStatus.SETTLED
+    parked = old.status is DeliveryStatus.PARKED
+    again = DeliveryStatus.AMBIGUOUS if old.act_key else DeliveryStatus.DUE
+    return replace(
+        old,
+        want_version=max(old.want_version, fresh.want_version),
+        urgency=fresh.urgency,
+        mention=fresh.mention or old.mention,
+        due_since=fresh.due_since if settled else old.due_since,
+        status=again if settled or parked else old.status,
+        not_before=None if settled or parked else old.not_before,
+    )
+
+
+class Deliveries:
+    """The queue of each sink. A row that another thread changed meanwhile is given back as None."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, sink: str, now: datetime, limit: int = 1) -> list[Delivery]:
+        """What may be tried now: the most urgent first, then what has waited longest."""
+        query = (
+            select(DELIVERY)
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.status.in_(_WAITING))
+            .where(or_(DELIVERY.c.not_before.is_(None), DELIVERY.c.not_before <= now))
+            .order_by(DELIVERY.c.urgency.desc(), DELIVERY.c.due_since, DELIVERY.c.incident_id)
+            .limit(limit)
+        )
+        return self._database.read(lambda connection: _deliveries(connection, query))
+
+    def next_at(self, sink: str) -> datetime | None:
+        """When the next of the waiting rows may be tried; None when none waits for a time."""
+        query = (
+            select(DELIVERY)
+            .where(
+                DELIVERY.c.sink == sink, DELIVERY.c.status.in_(_WAITING), DELIVERY.c.not_before.is_not(None)
+            )
+            .order_by(DELIVERY.c.not_before)
+            .limit(1)
+        )
+        found = self._database.read(lambda connection: _deliveries(connection, query))
+        return found[0].not_before if found else None
+
+    def get(self, incident_id: int, sink: str) -> Delivery | None:
+        query = select(DELIVERY).where(DELIVERY.c.incident_id == incident_id, DELIVERY.c.sink == sink)
+        found = self._database.read(lambda connection: _deliveries(connection, query))
+        return found[0] if found else None
+
+    def of_incident(self, incident_id: int) -> list[Delivery]:
+        query = select(DELIVERY).where(DELIVERY.c.incident_id == incident_id).order_by(DELIVERY.c.sink)
+        return self._database.read(lambda connection: _deliveries(connection, query))
+
+    def begin(self, read: Delivery, act: Act, incident: Incident, at: datetime) -> Delivery | None:
+        """Persist that a creating act is about to be tried: from here to the next write it may have arrived."""
+        return self._swap(
+            read,
+            replace(
+                read,
+                status=DeliveryStatus.SENDING,
+                act_key=act.key,
+                act_at=at,
+                act_state=incident.state,
+                act_level=incident.severity,
+            ),
+        )
+
+    def settle(
+        self,
+        read: Delivery,
+        *,
+        version: int,
+        state: State | None,
+        level: Level | None,
+        remote: Mapping[str, str],
+        at: datetime,
+    ) -> Delivery | None:
+        """People have seen `version`. Settled, or due again when more is wanted by now (since `at`)."""
+        return self._swap(
+            read,
+            replace(
+                read,
+                status=DeliveryStatus.SETTLED,
+                seen_version=version,
+                seen_state=state,
+                seen_level=level,
+                remote=remote,
+                act_key=None,
+                act_at=None,
+                act_state=None,
+                act_level=None,
+                attempts=0,
+                not_before=None,
+                last_error="",
+            ),
+            due_since=at,
+        )
+
+    def put_back(self, read: Delivery, changed: Delivery) -> Delivery | None:
+        """Write what `changed` says was done, after an attempt that did not settle the row."""
+        return self._swap(read, changed)
+
+    def interrupted(self, sink: str) -> int:
+        """At start: what was being sent when the process ended may have arrived. Returns how many rows."""
+        change = (
+            update(DELIVERY)
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.status == DeliveryStatus.SENDING)
+            .values(status=DeliveryStatus.AMBIGUOUS, not_before=None)
+        )
+        return self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    def release(self, sink: str) -> int:
+        """Let every waiting row of the sink be tried now: it works again, or the wall clock has stepped."""
+        change = (
+            update(DELIVERY)
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.not_before.is_not(None))
+            .values(not_before=None)
+        )
+        return self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    def stats(self) -> Mapping[str, Queue]:
+        """The queue of each sink that has one."""
+        parked = DELIVERY.c.status == DeliveryStatus.PARKED
+        query = (
+            select(
+                DELIVERY.c.sink,
+                func.count(),
+                func.count().filter(parked),
+                func.min(DELIVERY.c.due_since),
+            )
+            .where(DELIVERY.c.status != DeliveryStatus.SETTLED)
+            .group_by(DELIVERY.c.sink)
+        )
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {sink: Queue(pending, waits, oldest) for sink, pending, waits, oldest in rows}
+
+    def _swap(self, read: Delivery, new: Delivery, due_since: datetime | None = None) -> Delivery | None:
+        return self._database.write(lambda connection: _swap(connection, read, new, due_since))
+
+
+def _swap(
+    connection: Connection, read: Delivery, new: Delivery, due_since: datetime | None
+) -> Delivery | None:
+    now = _same(connection, read)
+    if now is None or any(getattr(now, name) != getattr(read, name) for name in _AS_READ):
+        return None
+    done = replace(now, **{column.name: getattr(new, column.name) for column in _DONE})
+    if done.status is DeliveryStatus.SETTLED and done.want_version > done.seen_version:
+        done = replace(done, status=DeliveryStatus.DUE, due_since=due_since or now.due_since)
+    connection.execute(update(DELIVERY).where(_is(read)).values(_values(done)))
+    return done

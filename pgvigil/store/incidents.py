@@ -1,0 +1,221 @@
+"""Incidents and their history; a commit also writes what must be said of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from pgvigil.model.delivery import Want
+from pgvigil.model.incident import Event, Incident, State, Transition
+from pgvigil.model.level import Level
+from pgvigil.store import deliveries
+from pgvigil.store.database import Database
+from pgvigil.store.schema import EVIDENCE, KEYS, LABELS, LEVEL, METADATA, STAMP, STATE, STEPS, TEXT
+
+INCIDENT = Table(
+    "incident",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", TEXT, nullable=False),
+    Column("rule", TEXT, nullable=False),
+    Column("target", TEXT, nullable=False),
+    Column("database", TEXT),
+    Column("subject", TEXT, nullable=False),
+    Column("state", STATE, nullable=False),
+    Column("severity", LEVEL, nullable=False),
+    Column("peak", LEVEL, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("summary", TEXT, nullable=False),
+    Column("value", Float),
+    Column("peak_value", Float),
+    Column("pending_since", STAMP, nullable=False),
+    Column("fired_at", STAMP),
+    Column("last_true_at", STAMP, nullable=False),
+    Column("state_since", STAMP, nullable=False),
+    Column("evaluated_at", STAMP, nullable=False),
+    Column("resolved_at", STAMP),
+    Column("reason", TEXT, nullable=False),
+    Column("evidence", EVIDENCE, nullable=False),
+    Column("steps", STEPS, nullable=False),
+    Column("about", KEYS, nullable=False),
+    Column("explains", KEYS, nullable=False),
+    Column("labels", LABELS, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    Column("parent_id", Integer),
+    Column("suppressed_by", TEXT),
+    Column("silenced_by", TEXT),
+    Column("acknowledged_by", TEXT),
+    # One open incident per fault, whatever the program above thinks.
+    Index("incident_open", "fingerprint", unique=True, sqlite_where=text("state <> 'resolved'")),
+    Index("incident_target", "target", "state", "resolved_at"),
+    Index("incident_resolved_at", "resolved_at"),
+    sqlite_autoincrement=True,  # the id of an incident that was dropped or pruned is never given again
+)
+
+EVENT = Table(
+    "incident_event",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("incident_id", Integer, ForeignKey("incident.id", ondelete="CASCADE"), nullable=False),
+    Column("at", STAMP, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("why", TEXT, nullable=False),
+    Column("severity", LEVEL, nullable=False),
+    Column("state", STATE, nullable=False),
+    Index("incident_event_incident", "incident_id"),
+)
+
+_NOUN = [column for column in INCIDENT.columns if column.name != "fingerprint"]
+_Written = list[Incident]  # named here, because `list` below is a method
+_Events = list[Event]
+_OPEN = (State.PENDING, State.FIRING, State.UNKNOWN)
+
+
+def _incidents(connection: Connection, query: Select[Any]) -> list[Incident]:
+    return [Incident(**row) for row in connection.execute(query).mappings()]
+
+
+def _events(connection: Connection, query: Select[Any]) -> list[Event]:
+    return [Event(**row) for row in connection.execute(query).mappings()]
+
+
+def _values(incident: Incident) -> dict[str, object]:
+    values = {column.name: getattr(incident, column.name) for column in INCIDENT.columns}
+    if not incident.id:
+        del values["id"]
+    return values
+
+
+class Incidents:
+    """What happened, and is happening."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, target: str | None = None) -> list[Incident]:
+        """Pending, firing and unknown ones, oldest first."""
+        return self.list(states=_OPEN, target=target, limit=None)[::-1]
+
+    def recent(self, target: str, since: datetime) -> list[Incident]:
+        """Those resolved at `since` or later, oldest first: what may be opened again."""
+        query = (
+            select(*_NOUN)
+            .where(INCIDENT.c.target == target, INCIDENT.c.state == State.RESOLVED)
+            .where(INCIDENT.c.resolved_at >= since)
+            .order_by(INCIDENT.c.resolved_at)
+        )
+        return self._database.read(lambda connection: _incidents(connection, query))
+
+    def get(self, incident_id: int) -> Incident | None:
+        query = select(*_NOUN).where(INCIDENT.c.id == incident_id)
+        found = self._database.read(lambda connection: _incidents(connection, query))
+        return found[0] if found else None
+
+    def list(
+        self,
+        *,
+        states: Sequence[State] | None = None,
+        target: str | None = None,
+        rule: str | None = None,
+        limit: int | None = 200,
+    ) -> list[Incident]:
+        """Open ones before resolved ones, the newest first."""
+        query = select(*_NOUN).order_by(INCIDENT.c.state == State.RESOLVED, INCIDENT.c.id.desc())
+        if states is not None:
+            query = query.where(INCIDENT.c.state.in_(states))
+        if target is not None:
+            query = query.where(INCIDENT.c.target == target)
+        if rule is not None:
+            query = query.where(INCIDENT.c.rule == rule)
+        if limit is not None:
+            query = query.limit(limit)
+        return self._database.read(lambda connection: _incidents(connection, query))
+
+    def history(self, incident_id: int) -> _Events:
+        """Its transitions, oldest first; those that only brought new figures are not kept."""
+        names = ("at", "kind", "version", "why", "severity", "state")
+        query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.incident_id == incident_id)
+        return self._database.read(lambda connection: _events(connection, query.order_by(EVENT.c.seq)))
+
+    def counts(self) -> Mapping[tuple[str, Level, State], int]:
+        """Open incidents by rule, severity and state."""
+        keys = (INCIDENT.c.rule, INCIDENT.c.severity, INCIDENT.c.state)
+        query = select(*keys, func.count()).where(INCIDENT.c.state.in_(_OPEN)).group_by(*keys)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {(rule, severity, state): count for rule, severity, state, count in rows}
+
+    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want] = ()) -> _Written:
+        """Write all of it in one transaction, or raise StoreError and write none.
+
+        Returns the `after` of each transition, with its id. A pending incident that is dropped before it
+        ever fired is deleted.
+        """
+        return self._database.write(lambda connection: _commit(connection, transitions, wants))
+
+    def prune(self, before: datetime) -> int:
+        """Forget what was resolved before `before`, with its history and deliveries; returns how many."""
+        old = delete(INCIDENT).where(INCIDENT.c.state == State.RESOLVED, INCIDENT.c.resolved_at < before)
+        return self._database.write(lambda connection: connection.execute(old).rowcount)
+
+
+def _commit(
+    connection: Connection, transitions: Sequence[Transition], wants: Sequence[Want]
+) -> list[Incident]:
+    kept = [_write(connection, transition) for transition in transitions]
+    for want in wants:
+        deliveries.want(connection, want, kept[want.index])
+    return kept
+
+
+def _write(connection: Connection, transition: Transition) -> Incident:
+    after = transition.after
+    if transition.kind == "dropped" and after.fired_at is None:
+        connection.execute(delete(INCIDENT).where(INCIDENT.c.id == after.id))
+        return after
+    after = _put(connection, after)
+    if transition.kind != "refreshed":  # two a minute, for as long as an incident is open
+        _note(connection, transition, after)
+    return after
+
+
+def _put(connection: Connection, incident: Incident) -> Incident:
+    """Insert or update; a row that has vanished under its id is written again under the same id."""
+    values = _values(incident)
+    if incident.id:
+        changed = connection.execute(update(INCIDENT).where(INCIDENT.c.id == incident.id).values(values))
+        if changed.rowcount:
+            return incident
+    key = connection.execute(insert(INCIDENT).values(values)).inserted_primary_key
+    return replace(incident, id=int(key[0])) if key else incident
+
+
+def _note(connection: Connection, transition: Transition, after: Incident) -> None:
+    connection.execute(
+        insert(EVENT).values(
+            incident_id=after.id,
+            at=after.evaluated_at,
+            kind=transition.kind,
+            version=after.version,
+            why=transition.why,
+            severity=after.severity,
+            state=after.state,
+        )
+    )

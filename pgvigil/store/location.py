@@ -1,0 +1,99 @@
+"""Where the store is, and that it is ours alone."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from pgvigil.problems import Problem, SetupError
+
+_SQLITE = "sqlite:///"
+
+
+def path_of(url: str) -> Path:
+    """The file that a `sqlite:////absolute/path` names, its links resolved; raises SetupError."""
+    scheme = url.partition("://")[0]
+    name = url.removeprefix(_SQLITE)
+    if scheme.startswith("postgres"):
+        raise SetupError(
+            _url_problem(
+                "A store in PostgreSQL is not supported yet."
+            )  # its URL may hold a password: not shown
+        )
+    if not url.startswith(_SQLITE) or not name or name == ":memory:" or "?" in name:
+        raise SetupError(_url_problem(f"{scheme!r} store URLs must be sqlite:/// and the path of a file."))
+    return Path(name).resolve()
+
+
+def _url_problem(sentence: str) -> Problem:
+    return Problem(
+        slug="store-url",
+        sentence=sentence,
+        fix='write an absolute path with four slashes: store = "sqlite:////var/lib/pgvigil/pgvigil.db".',
+    )
+
+
+def unwritable(path: Path, error: OSError) -> SetupError:
+    """For a directory or file that this process may not write, or that does not exist."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(path)
+    return SetupError(
+        Problem(
+            slug="store-unwritable",
+            sentence=f"The store {path} cannot be written: {error.strerror or error}.",
+            fix=f"create the directory {path.parent} and give it to the user that runs pgvigil.",
+        )
+    )
+
+
+def disk_full(path: Path) -> SetupError:
+    return SetupError(
+        Problem(
+            slug="store-disk-full",
+            sentence=f"The store {path} cannot be written: the disk is full.",
+            fix=f"free some space on the file system of {path.parent}.",
+        )
+    )
+
+
+class Lock:
+    """Held while this process may write the store. The kernel releases it however the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SetupError when another process holds it."""
+        self._path = path.with_name(path.name + ".lock")
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._holder()
+            os.close(self._fd)
+            raise SetupError(_in_use(path, holder)) from None
+        self._sign()
+
+    def _sign(self) -> None:
+        """Leave our process id for the message; the lock is what counts, so a full disk is no matter."""
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        except OSError:
+            return
+
+    def _holder(self) -> str:
+        text = os.pread(self._fd, 20, 0).decode(errors="replace").strip()
+        return f"process {text}" if text.isdecimal() else "another process"
+
+    def release(self) -> None:
+        """The file stays: deleting it would let two processes lock two files of the same name."""
+        os.close(self._fd)
+
+
+def _in_use(path: Path, holder: str) -> Problem:
+    return Problem(
+        slug="store-in-use",
+        sentence=f"The store {path} is in use by another pgvigil ({holder}).",
+        fix="stop the other one, or give this one a store of its own: [daemon] store.",
+    )

@@ -1,0 +1,164 @@
+"""Brings a store to this program's revision, or says why not."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from pgvigil.problems import Problem, SetupError
+from pgvigil.store import location
+from pgvigil.store.database import Database, raw_connection, uri
+from pgvigil.store.errors import StoreError
+from pgvigil.store.schema import MIGRATIONS, REVISION
+
+MIGRATION_DEADLINE_S = 600.0
+_OUT_OF_SPACE_BYTES = 256 * 1024
+_CHECKED_AT_START_BYTES = 16 * 1024 * 1024  # about 20 ms to check; a larger store is checked where it is read
+
+
+def prepare(path: Path) -> None:
+    """Make `path` a store of this program's revision; raises SetupError. The caller holds the lock."""
+    _touch(path)
+    if _revision(path, uri(path, "rw"), check=True) != REVISION:
+        _migrate(path)
+
+
+def readable(path: Path) -> str:
+    """What SQLite opens to read the store at `path`; raises SetupError when it cannot be read as it is."""
+    if not path.exists():
+        raise SetupError(_missing(path, "does not exist"))
+    where = uri(path, "ro")
+    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        where += (
+            "&immutable=1"  # no daemon runs, and SQLite could not create the files that guard against one
+        )
+    revision = _revision(path, where, check=False)
+    if revision != REVISION:
+        raise SetupError(
+            _missing(path, "is empty" if revision is None else "was written by an older pgvigil")
+        )
+    return where
+
+
+def first_write(path: Path, database: Database, work: Callable[[Connection], None]) -> None:
+    """Find out now, not at the first incident, that nothing can be written; raises SetupError."""
+    try:
+        database.write(work)
+    except StoreError as error:
+        database.close()
+        cause = getattr(error.__cause__, "orig", None)
+        raise explain(
+            path, cause if isinstance(cause, sqlite3.Error) else sqlite3.Error(str(error))
+        ) from error
+
+
+def _touch(path: Path) -> None:
+    """Create the file with our own permissions (SQLite gives its WAL the same), or see that it is writable."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise location.unwritable(path, error) from error
+
+
+def _revision(path: Path, where: str, *, check: bool) -> str | None:
+    """The revision of the store, None when it is empty; raises SetupError when it is not one of ours."""
+    try:
+        with closing(raw_connection(where)) as connection:
+            return _read_revision(path, connection, check=check)
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+
+
+def _read_revision(path: Path, connection: sqlite3.Connection, *, check: bool) -> str | None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return None
+    if not {"alembic_version", "incident"} <= tables:
+        raise SetupError(_corrupt(path, "it is a database of another program"))
+    if check and path.stat().st_size <= _CHECKED_AT_START_BYTES:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise SetupError(_corrupt(path, "it is damaged"))
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return _known(path, str(row[0]) if row else "none")
+
+
+def _known(path: Path, revision: str) -> str:
+    known = {file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+    if revision not in known:
+        raise SetupError(
+            Problem(
+                slug="store-newer",
+                sentence=f"The store {path} was written by a newer pgvigil (revision {revision[:20]!r}).",
+                fix="run that version again, or give this one a store of its own: [daemon] store.",
+            )
+        )
+    return revision
+
+
+def explain(path: Path, error: sqlite3.Error, code: int | None = None) -> SetupError:
+    """The SetupError for what SQLite said about `path`."""
+    code = getattr(error, "sqlite_errorcode", code) or 0
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL or (
+        primary == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _OUT_OF_SPACE_BYTES
+    ):
+        return location.disk_full(path)
+    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return SetupError(_corrupt(path, str(error)))
+    return location.unwritable(path, OSError(str(error)))
+
+
+def _corrupt(path: Path, why: str) -> Problem:
+    return Problem(
+        slug="store-corrupt",
+        sentence=f"The file {path} is not a usable store: {why}.",
+        fix="move it away, with the files of the same name that end in -wal and -shm, or name another file.",
+    )
+
+
+def _missing(path: Path, what: str) -> Problem:
+    return Problem(
+        slug="store-missing",
+        sentence=f"The store {path} {what}.",
+        fix="start the daemon once (pgvigil run): it creates and upgrades its store.",
+    )
+
+
+def _migrate(path: Path) -> None:
+    """In a child process: alembic costs 120 ms and memory that a daemon would keep for nothing."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-m", "pgvigil.store.migrate", str(path)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=MIGRATION_DEADLINE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(_not_migrated(path, str(error))) from error
+    if done.returncode == 0:
+        return
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise SetupError(_not_migrated(path, last)) from None
+    raise explain(path, sqlite3.OperationalError(said["message"]), said["code"])
+
+
+def _not_migrated(path: Path, why: str) -> Problem:
+    return Problem(
+        slug="store-migration",
+        sentence=f"The store {path} could not be brought to revision {REVISION}: {why}.",
+        fix="nothing was changed in it; report this, with the sentence above.",
+    )
