@@ -1,5 +1,6 @@
 """Where the store is, and that it is ours alone."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -61,39 +62,34 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         """Raises SetupError when another process holds it."""
-        self._path = path.with_name(path.name + ".lock")
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise unwritable(path, error) from error
+        self._file = os.fdopen(fd, "r+b", buffering=0)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = self._holder()
-            os.close(self._fd)
+            holder = self._file.read(20).decode(errors="replace")
+            self._file.close()
             raise SetupError(_in_use(path, holder)) from None
         self._sign()
 
     def _sign(self) -> None:
         """Leave our process id for the message; the lock is what counts, so a full disk is no matter."""
-        try:
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, str(os.getpid()).encode(), 0)
-        except OSError:
-            return
-
-    def _holder(self) -> str:
-        text = os.pread(self._fd, 20, 0).decode(errors="replace").strip()
-        return f"process {text}" if text.isdecimal() else "another process"
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()).encode())
 
     def release(self) -> None:
         """The file stays: deleting it would let two processes lock two files of the same name."""
-        os.close(self._fd)
+        self._file.close()
 
 
 def _in_use(path: Path, holder: str) -> Problem:
+    who = f" (process {holder})" if holder.isdecimal() else ""
     return Problem(
         slug="store-in-use",
-        sentence=f"The store {path} is in use by another pgvigil ({holder}).",
+        sentence=f"The store {path} is in use by another pgvigil{who}.",
         fix="stop the other one, or give this one a store of its own: [daemon] store.",
     )

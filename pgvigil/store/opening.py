@@ -35,7 +35,8 @@ def readable(path: Path) -> str:
     if not path.exists():
         raise SetupError(_missing(path, "does not exist"))
     where = uri(path, "ro")
-    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+    writable = os.access(path.parent, os.W_OK, effective_ids=True)
+    if not writable and not path.with_name(path.name + "-wal").exists():
         where += (
             "&immutable=1"  # no daemon runs, and SQLite could not create the files that guard against one
         )
