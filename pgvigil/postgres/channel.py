@@ -7,7 +7,7 @@ import psycopg
 from psycopg import Cursor
 
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.postgres.connecting import MonitorConnection, session_settings
+from pgvigil.postgres.connecting import MonitorConnection, python_encoding, session_settings
 from pgvigil.postgres.deadlines import Limit, limit
 from pgvigil.postgres.errors import ReadError, classify
 from pgvigil.postgres.limits import Limits
@@ -16,6 +16,10 @@ T = TypeVar("T")
 AnyCursor = Cursor[tuple[Any, ...]]
 Parameters = Mapping[str, Any] | None
 
+# UTF8 is what we ask for anyway; the others have no codec in Python.
+_LEAVE_AS_UTF8 = frozenset({"UTF8", "EUC_TW", "MULE_INTERNAL"})
+
+_SET_ENCODING = "SELECT /* pgvigil:session */ set_config('client_encoding', %(encoding)s, false)"
 _SET_TIMEOUT = b"SELECT /* pgvigil:session */ set_config('statement_timeout', %(timeout)s, false)"
 
 
@@ -52,7 +56,8 @@ class Channel:
         with limit(self._connection.pgconn.socket, within_s) as guard:
             self._guard = guard
             try:
-                return take(self._run(text.encode(), parameters or None, round(timeout_s * 1000)))
+                statement = text.encode(python_encoding(self._connection))
+                return take(self._run(statement, parameters or None, round(timeout_s * 1000)))
             except psycopg.Error as error:
                 guard.end()
                 raise ReadError(_failure(error, guard, within_s)) from None
@@ -61,6 +66,16 @@ class Channel:
                 guard.end()
                 if guard.expired or self.closed:
                     self.close()
+
+    def avoid_conversion(self, timeout_s: float) -> None:
+        """Has text sent as the server stores it, because its conversion fails on the first byte it cannot place.
+
+        A view of the whole server shows texts in the encodings of all its databases, and SQL_ASCII holds any
+        bytes; one such text would otherwise keep us from reading the view at all.
+        """
+        encoding = self._connection.info.parameter_status("server_encoding") or "UTF8"
+        if encoding not in _LEAVE_AS_UTF8:
+            self.ask(_SET_ENCODING, {"encoding": encoding}, timeout_s, lambda _cursor: None)
 
     def bring_settings_along(self) -> None:
         """From now on each statement brings its settings in its own transaction (see the class)."""

@@ -2,9 +2,10 @@
 
 import select
 import time
+from typing import Any
 
-from psycopg import Connection, pq
-from psycopg.abc import Buffer
+from psycopg import BaseConnection, Connection, pq
+from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.conninfo import make_conninfo
 from psycopg.postgres import adapters as default_adapters
@@ -17,16 +18,26 @@ from pgvigil.postgres.limits import Limits
 from pgvigil.postgres.passwords import PasswordError
 
 
+def python_encoding(connection: BaseConnection[Any] | None) -> str:
+    """The codec of the connection's text; UTF-8 where the server knows of no encoding (SQL_ASCII)."""
+    encoding = connection.info.encoding if connection else "ascii"
+    return "utf-8" if encoding == "ascii" else encoding
+
+
 class _LenientText(Loader):
-    """Text as the server sent it, replacement characters for what is not UTF-8.
+    """Text in the connection's encoding, replacement characters for what is not.
 
     A SQL_ASCII database stores any bytes, and shared views show texts of databases with other encodings.
     """
 
     format = pq.Format.BINARY
 
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._encoding = python_encoding(self.connection)
+
     def load(self, data: Buffer) -> str:
-        return str(data, "utf-8", "replace")
+        return str(data, self._encoding, "replace")
 
 
 def _adapters() -> AdaptersMap:
