@@ -90,6 +90,8 @@ _TEXTS = tuple((re.compile("|".join(patterns), re.IGNORECASE), kind) for kind, p
 _PREFIX = re.compile(
     r"^(?:connection is bad: |connection failed: )?connection to server (?:at|on) .*? failed: "
 )
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+_QUOTES_VALUES = frozenset({"22", "23"})  # data exceptions, violated constraints
 _SEVERITY = re.compile(r"^(?:FATAL|ERROR|PANIC):\s+")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
@@ -115,7 +117,7 @@ def classify(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """The class of an error that a statement ended with. Only the primary message is used: DETAIL holds values."""
     if not isinstance(error, psycopg.Error):
         return Failure(FailureKind.BUG, safe_text(f"{type(error).__name__}: {error}", secrets))
-    message = safe_text(error.diag.message_primary or _first_line(str(error)), secrets)
+    message = safe_text(_primary(error), secrets)
     if error.sqlstate is not None:
         return Failure(_kind_of_state(error.sqlstate, message), message, error.sqlstate)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -126,6 +128,15 @@ def classify(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
             FailureKind.BUG, message
         )  # raised by the client: the query does not fit its parameters
     return Failure(FailureKind.SQL, message)
+
+
+def _primary(error: psycopg.Error) -> str:
+    """Without the values that some classes of errors quote."""
+    text = error.diag.message_primary or _first_line(str(error))
+    state_class = (error.sqlstate or "")[:2]
+    if state_class == "P0":
+        return "a function in the database raised an error of its own"
+    return _QUOTED.sub('"..."', text) if state_class in _QUOTES_VALUES else text
 
 
 def classify_connect(text: str, where: str, secrets: Iterable[str] = ()) -> Failure:
