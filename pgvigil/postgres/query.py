@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query(Generic[Row]):
-    """`source` is everything from FROM on. `{schema}` in it stands for the schema of `extension`.
+    """`source` is everything from FROM on. `{schema}` in it, or in a column, stands for the schema of `extension`.
 
     The fields of `row` (a NamedTuple) are the columns' names in order: a house test holds that.
     """
@@ -47,11 +47,11 @@ class Query(Generic[Row]):
 
     def _body(self, facts: Facts) -> str:
         chosen = ", ".join(f"{self._expression(column, facts)} AS {column.name}" for column in self.columns)
-        source: str = self.source
-        if self.extension is not None:
-            schema = facts.extensions[self.extension][0]
-            source = source.replace("{schema}", '"' + schema.replace('"', '""') + '"')
-        return f"{chosen} {source}"
+        body = f"{chosen} {self.source}"
+        if self.extension is None:
+            return body
+        schema = facts.extensions[self.extension][0]
+        return body.replace("{schema}", '"' + schema.replace('"', '""') + '"')
 
     @staticmethod
     def _expression(column: Column, facts: Facts) -> str:
