@@ -77,6 +77,7 @@ INFO = Query(
         ),
         Column("started_at", "pg_postmaster_start_time()", "When the server started.", "timestamp"),
         Column("in_recovery", "pg_is_in_recovery()", "Whether it is a standby.", "flag"),
+        Column("read_at", "clock_timestamp()", "When this was read, by the server's clock.", "timestamp"),
     ),
     source="",
     extension=_EXTENSION,

@@ -53,6 +53,7 @@ class StatementsInfo(NamedTuple):
     stats_reset: datetime | None
     started_at: datetime
     in_recovery: bool
+    read_at: datetime  # by the server's clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,9 +77,11 @@ def _delta(
 
 
 def _switched(then: StatementsReading, now: StatementsReading) -> str | None:
-    """Another server answers: its counters have nothing to do with those before."""
+    """Another server answers, or another role: its counters have nothing to do with those before."""
     if then.system_identifier != now.system_identifier:
         return "another server answers (its system identifier differs)"
+    if then.opened.started_at != now.closed.started_at <= then.opened.read_at:
+        return "another server answers (it was already running before)"
     if then.opened.in_recovery != now.closed.in_recovery or now.opened.in_recovery != now.closed.in_recovery:
         return "the server changed its role"
     return None
@@ -107,15 +109,15 @@ def _changes(then: _Reading, now: _Reading) -> StatementChanges:
     base = np.where(_continued(then, now, at), at, ABSENT)
     moved = np.flatnonzero(_moved(then.entries, now.entries, base))
     base = base[moved]
-    growth, fell = _growth(then.entries, now.entries, base, moved)
+    growth = _growth(then.entries, now.entries, base, moved)
     vanished = _vanished(then, at)
-    doubt = fell | (at[moved] == AMBIGUOUS)
-    if not _newcomers_counted(then.meta, now.meta, disturbed=bool(fell.any()) or bool(vanished.any())):
-        doubt |= base < 0
+    doubt = _contradicts_itself(growth) | (at[moved] == AMBIGUOUS)
+    disturbed = bool(doubt.any()) or bool(vanished.any())
+    doubt |= (base < 0) & ~_began_since(then.meta, now, moved, disturbed=disturbed)
     keys = _part(now.entries, KEY, moved)
     ran = Frame({**keys.columns, **growth})
     return StatementChanges(
-        ran=_part(ran, ran.columns, ~doubt),
+        ran=_part(ran, ran.columns, ~doubt & (growth["calls"] > 0)),
         uncovered=_joined(_part(keys, KEY, doubt), _part(then.entries, KEY, vanished)),
         hidden=now.hidden,
     )
@@ -137,15 +139,18 @@ def _moved(then: Frame, now: Frame, base: Ints) -> Flags:
     return moved
 
 
-def _growth(then: Frame, now: Frame, base: Ints, moved: Ints) -> tuple[dict[str, NDArray[Any]], Flags]:
-    """The growth of each counter of the entries at `moved`, and which entries have one that fell."""
-    counters = {
-        name: now[name][moved] - np.where(base >= 0, _taken(then, name, base), 0) for name in COUNTERS
-    }
-    fell = np.zeros(len(moved), np.bool_)
-    for growth in counters.values():
-        fell |= growth < 0
-    return counters, fell
+def _growth(then: Frame, now: Frame, base: Ints, moved: Ints) -> dict[str, NDArray[Any]]:
+    """The growth of each counter of the entries at `moved`; of new ones, since they began."""
+    known = base >= 0
+    return {name: now[name][moved] - np.where(known, _taken(then, name, base), 0) for name in COUNTERS}
+
+
+def _contradicts_itself(growth: dict[str, NDArray[Any]]) -> Flags:
+    """Entries that fell, or took time without a call: they went and came again, with other counts."""
+    doubt: Flags = (growth["calls"] == 0) & (growth["exec_ms"] > 0)
+    for counter in growth.values():
+        doubt |= counter < 0
+    return doubt
 
 
 def _vanished(then: _Reading, at: Ints) -> Flags:
@@ -155,17 +160,20 @@ def _vanished(then: _Reading, at: Ints) -> Flags:
     return gone
 
 
-def _newcomers_counted(then: StatementsReading, now: StatementsReading, *, disturbed: bool) -> bool:
-    """Whether an entry that was not there before has run only what it shows.
+def _began_since(then: StatementsReading, now: _Reading, moved: Ints, *, disturbed: bool) -> Flags:
+    """Which of the entries at `moved`, if they are new, have run all that they show since the reading before.
 
-    Not when entries were evicted in between: it may have come, gone and come again. Before 14 nothing
-    tells of evictions and resets, so an entry that vanished or fell is taken for one.
+    A server from 17 on says when each began. Earlier ones only tell of evictions: behind one, a new entry may
+    have come, gone and come again. Before 14 what vanished or fell (`disturbed`) is taken for an eviction.
     """
-    if now.dated:
-        return True
-    if now.closed.dealloc is None:
-        return not disturbed
-    return then.opened.dealloc == now.closed.dealloc
+    if now.meta.dated:
+        began: Flags = now.entries["stats_since"][moved] >= np.datetime64(
+            then.opened.read_at.replace(tzinfo=None)
+        )
+        return began
+    dealloc = now.meta.closed.dealloc
+    sure = not disturbed if dealloc is None else dealloc == then.opened.dealloc
+    return np.full(len(moved), sure)
 
 
 def _none(reading: _Reading) -> StatementChanges:

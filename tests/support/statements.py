@@ -30,6 +30,20 @@ def key(queryid: int, dbid: int = 5, userid: int = 10, *, toplevel: bool = True)
     return StatementKey(dbid, userid, queryid, toplevel)
 
 
+def snapshot(reading: StatementsReading, at_s: float) -> Snapshot[StatementsReading]:
+    """A reading taken at `at_s` on the monotonic clock."""
+    return Snapshot(
+        target="orders-prod",
+        collector="statements",
+        database=None,
+        taken_at=START + timedelta(seconds=at_s),
+        mono_s=at_s,
+        duration_s=0.01,
+        interval_s=60.0,
+        rows=reading,
+    )
+
+
 @dataclass
 class FakeStatements:
     """`version` decides what the server can tell: 13, 14 (dealloc, stats_reset) or 17 (stats_since)."""
@@ -80,6 +94,7 @@ class FakeStatements:
             self.stats_reset if told else None,
             self.started_at,
             self.in_recovery,
+            self._now(),
         )
 
     def read(self, opened: StatementsInfo | None = None) -> StatementsReading:
@@ -99,16 +114,7 @@ class FakeStatements:
         reading = self.read(opened)
         self.ran.clear()
         self.disturbed = False
-        return Snapshot(
-            target="orders-prod",
-            collector="statements",
-            database=None,
-            taken_at=START + timedelta(seconds=at_s),
-            mono_s=at_s,
-            duration_s=0.01,
-            interval_s=60.0,
-            rows=reading,
-        )
+        return snapshot(reading, at_s)
 
     def _now(self) -> datetime:
         self.ticks += 1

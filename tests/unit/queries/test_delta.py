@@ -167,6 +167,43 @@ def test_another_server_or_role_tells_nothing_of_the_interval(
     assert uncovered(delta) == {A}
 
 
+def test_a_clone_that_was_already_running_is_another_server() -> None:
+    """Standbys share the identifier of their primary, and often its name in the DNS."""
+    clone = server_with(A, B)
+    clone.restart()
+    server = server_with(A)
+    server.ticks = clone.ticks
+    deltas = StatementDeltas()
+    deltas.take(server.snapshot(0))
+    delta = deltas.take(clone.snapshot(60))
+    assert delta.unknown == "another server answers (it was already running before)"
+    assert ran(delta) == {}
+
+
+def test_an_entry_that_began_before_the_reading_that_lacked_it_is_not_counted() -> None:
+    server = server_with(A, B)
+    old = server.entries.pop(B)
+    delta = between(server, lambda: server.entries.update({B: old}))
+    assert (ran(delta), uncovered(delta)) == ({}, {B})
+
+
+@pytest.mark.parametrize(("version", "known"), [(13, {}), (14, {}), (17, {A: 10})])
+def test_time_without_a_call_means_that_the_entry_came_again(
+    version: int, known: dict[StatementKey, int]
+) -> None:
+    server = server_with(A, version=version)
+    delta = between(server, lambda: server.evict(A), lambda: server.run(A, 10, ms=5.0))
+    assert ran(delta) == known
+    assert uncovered(delta) == {A} - set(known)
+
+
+def test_a_statement_that_was_only_planned_did_not_run() -> None:
+    """With track_planning an entry exists before its first execution."""
+    server = server_with(A)
+    delta = between(server, lambda: server.run(B, 0))
+    assert (ran(delta), uncovered(delta)) == ({}, set())
+
+
 def test_a_gap_is_told_and_its_sums_are_still_true() -> None:
     server = server_with(A)
     deltas = StatementDeltas()

@@ -1,0 +1,132 @@
+"""Each thing that discards counters, done to real servers, and what the delta says of it."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from pgvigil.scratch.server import ScratchServer
+from tests.pg.statements.conftest import Watched
+
+KNOWN, FRESH, OTHER = "SELECT work.known($1)", "SELECT work.fresh($1)", "SELECT work.other($1)"
+
+
+def distinct(number: int) -> list[str]:
+    """So many statements that differ in more than their constants."""
+    return [f"SELECT work.other({'+'.join(['1'] * length)})" for length in range(2, 2 + number)]
+
+
+def test_what_ran_is_counted_and_a_report_that_ran_once_is_seen(watched: Watched) -> None:
+    watched.run("SELECT work.known(2)", "SELECT work.known(3)", "SELECT work.fresh(1)")
+    delta = watched.read()
+    assert delta.unknown is None
+    assert watched.told(delta) == {KNOWN: 2, FRESH: 1}
+    assert watched.doubtful(delta) == set()
+    assert watched.told(watched.read()) == {}
+
+
+def test_a_global_reset_makes_the_interval_unknown_and_the_next_one_known(watched: Watched) -> None:
+    watched.run("SELECT pg_stat_statements_reset()", "SELECT work.known(1)")
+    delta = watched.read()
+    assert delta.unknown == "the statistics were reset"
+    assert watched.told(delta) == ({KNOWN: 1} if watched.dated else {})
+    watched.run("SELECT work.known(1)")
+    after = watched.read()
+    assert (after.unknown, watched.told(after)) == (None, {KNOWN: 1})
+
+
+def test_a_single_entry_that_was_reset_is_never_negative(watched: Watched) -> None:
+    watched.run(
+        "SELECT pg_stat_statements_reset(0, 0, queryid) FROM pg_stat_statements WHERE query = 'SELECT work.known($1)'",
+        *["SELECT work.known(1)"] * 2,
+        "SELECT work.fresh(1)",
+    )
+    delta = watched.read()
+    assert delta.unknown is None
+    assert watched.told(delta) == ({KNOWN: 2, FRESH: 1} if watched.dated else {FRESH: 1})
+    assert watched.doubtful(delta) == (set() if watched.dated else {KNOWN})
+
+
+def test_behind_an_eviction_new_entries_are_told_only_where_they_are_dated(watched: Watched) -> None:
+    watched.run("SELECT work.known(1)", *distinct(150))
+    watched.run(*["SELECT work.fresh(1)"] * 3)
+    delta = watched.read()
+    assert watched.run("SELECT dealloc > 0 FROM pg_stat_statements_info") == [(True,)]
+    assert delta.unknown is None
+    told = watched.told(delta)
+    assert told[KNOWN] == 1  # it had ten calls: an eviction takes the least used
+    assert (FRESH in told) is watched.dated
+    assert (FRESH in watched.doubtful(delta)) is not watched.dated
+
+
+def test_entries_that_were_evicted_and_came_again_are_never_negative(watched: Watched) -> None:
+    for _ in range(3):
+        watched.run(*distinct(150))
+        delta = watched.read()
+        assert (delta.rows.ran["calls"] > 0).all()
+        assert (delta.rows.ran["exec_ms"] >= 0).all()
+        assert all(calls <= 2 for calls in watched.told(delta).values())
+
+
+def test_counters_that_were_kept_over_a_restart_are_not_counted_again(watched: Watched) -> None:
+    watched.run("SELECT work.known(1)")
+    watched.server.restart()
+    watched.reconnect()
+    watched.run("SELECT work.known(1)", "SELECT work.fresh(1)")
+    delta = watched.read()
+    assert delta.unknown == (None if watched.dated else "the server was restarted")
+    assert watched.told(delta) == ({KNOWN: 2, FRESH: 1} if watched.dated else {})
+    watched.run("SELECT work.known(1)")
+    assert watched.told(watched.read()) == {KNOWN: 1}
+
+
+def test_a_crash_loses_the_counters_and_the_interval(watched: Watched) -> None:
+    watched.server.kill9()
+    watched.server.start_again()
+    watched.reconnect()
+    watched.run("SELECT work.known(1)")
+    delta = watched.read()
+    assert delta.unknown == "the statistics were reset"
+    assert watched.told(delta) == ({KNOWN: 1} if watched.dated else {})
+
+
+def test_a_promotion_under_the_same_connection_makes_the_interval_unknown(watched: Watched) -> None:
+    watched.server.stop()
+    (watched.server.data / "standby.signal").touch()
+    watched.server.start_again()
+    watched.reconnect()
+    assert watched.read().unknown == "the server changed its role"
+    watched.run("SELECT work.known(1)")
+    assert watched.told(watched.read()) == {KNOWN: 1}
+    watched.run("SELECT pg_promote()", "SELECT work.known(1)")
+    assert watched.read().unknown == "the server changed its role"
+    watched.run("SELECT work.known(1)")
+    assert watched.told(watched.read()) == {KNOWN: 1}
+
+
+def test_another_server_behind_the_same_name_makes_the_interval_unknown(
+    watched: Watched, start_server: Callable[..., ScratchServer], watch: Callable[[ScratchServer], Watched]
+) -> None:
+    """A copy with the same system identifier, as a standby is; it runs at the time of the reading before."""
+    other = start_server(watched.server.binaries.major)
+    with psycopg.connect(other.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+    elsewhere = watch(other)
+    elsewhere.run(*["SELECT work.known(1)"] * 30)
+    watched.read()
+    elsewhere.deltas, elsewhere.reads = watched.deltas, watched.reads
+    delta = elsewhere.read()
+    assert delta.unknown == "another server answers (it was already running before)"
+    assert elsewhere.told(delta) == {}
+
+
+@pytest.mark.parametrize("toplevel", [True, False])
+def test_a_statement_inside_a_function_is_an_entry_of_its_own(watched: Watched, toplevel: bool) -> None:
+    watched.run(
+        "CREATE OR REPLACE FUNCTION work.outer_one() RETURNS int LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN (SELECT work.known(1)); END $$"
+    )
+    watched.read()
+    watched.run("SELECT work.outer_one()")
+    ran = watched.read().rows.ran
+    assert (ran["toplevel"] == toplevel).any()
