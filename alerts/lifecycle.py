@@ -91,8 +91,9 @@ def _appear(
 
 
 def _may_return(tracked: Tracked, policy: Policy, moment: Moment) -> bool:
-    resolved_s = tracked.timers.resolved_mono_s
-    return resolved_s is not None and moment.mono_s - resolved_s <= policy.reopen_within_s
+    ended_s = tracked.timers.resolved_mono_s
+    fired = tracked.incident.fired_at is not None
+    return fired and ended_s is not None and moment.mono_s - ended_s <= policy.reopen_within_s
 
 
 # --- pending ----------------------------------------------------------------------------------------------
@@ -120,6 +121,8 @@ def _fire(tracked: Tracked, before: Incident | None, moment: Moment) -> Outcome:
         incident,
         state=State.FIRING,
         version=incident.version + (before is not None),
+        # A spike while it was pending does not count: `for` asks what lasts.
+        peak=max(incident.peak, incident.severity) if returned else incident.severity,
         fired_at=moment.utc,
         state_since=moment.utc,
         resolved_at=None,
@@ -166,7 +169,7 @@ def _still(tracked: Tracked, finding: Finding, policy: Policy, moment: Moment) -
     level = finding.level if finding.level > Level.HOLD else min(incident.severity, Level.WARNING)
     timers = tracked.timers.seeing(now_s).milder_than(incident.severity, level, now_s)
     severity = _severity(incident.severity, level, timers, policy, now_s)
-    shown = replace(showing(incident, finding, moment), severity=severity)
+    shown = replace(showing(incident, finding, moment), severity=severity, peak=max(incident.peak, severity))
     if incident.state is State.UNKNOWN:
         return _known(Tracked(incident, timers), shown, moment)
     if severity == incident.severity:

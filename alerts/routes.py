@@ -21,9 +21,10 @@ class Route:
     """Matches when every key of `match` does, by one of its patterns; an empty `match` matches everything.
 
     Keys are severity, rule, target, database, or the name of one of the target's labels. Patterns are
-    shell globs, and case counts. A severity is matched as it stands: `severity = "critical"` does not mean
-    "at least", and a list names several. A sink that was told of an incident goes on hearing of it when its
-    severity changes, so that nobody is left with an alarm that was since called off.
+    shell globs, and case counts. A severity is the worst that the incident has been, matched as it stands:
+    `severity = "critical"` does not mean "at least", and a list names several. So a sink meets an incident
+    when it gets that bad, not when it falls back to it; and whoever was told of it goes on hearing of it
+    (the store sees to that), so that nobody is left with an alarm that was since called off.
     """
 
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Route:
 def _described(incident: Incident) -> dict[str, str]:
     """What a route can match on. A label cannot take the place of a built-in key."""
     return dict(incident.labels) | {
-        "severity": incident.severity.word,
+        "severity": incident.peak.word,
         "rule": incident.rule,
         "target": incident.target,
         "database": incident.database or "",
@@ -91,7 +92,7 @@ class Router:
 def _no_route(incident: Incident) -> Problem:
     return Problem(
         slug="no-route",
-        sentence=f"No route matches {incident.severity.word} incidents of the rule {incident.rule}"
+        sentence=f"No route matches {incident.peak.word} incidents of the rule {incident.rule}"
         f" on {incident.target}; they go to every sink.",
         fix="Add a last [[routes]] without `match` that names where everything else should go.",
         target=incident.target,

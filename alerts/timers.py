@@ -7,6 +7,7 @@ from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 
 BRIDGE_S = 120.0  # a restart shorter than this interrupts a pending incident no more than a slow poll would
+REOPEN_WITHIN_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,7 @@ class Policy:
     for_s: float
     keep_firing_for_s: float
     refresh_s: float = 30.0
-    reopen_within_s: float = 3600.0
+    reopen_within_s: float = REOPEN_WITHIN_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,10 +89,9 @@ def again(former: Incident, finding: Finding, moment: Moment) -> Incident:
 
 
 def showing(incident: Incident, finding: Finding, moment: Moment) -> Incident:
-    """`incident` with what the finding shows; state and severity are decided elsewhere."""
+    """`incident` with what the finding shows; state, severity and peak are decided elsewhere."""
     return replace(
         incident,
-        peak=max(incident.peak, finding.level),
         summary=finding.summary,
         value=finding.value,
         peak_value=_larger(incident.peak_value, finding.value),
@@ -112,7 +111,7 @@ def _larger(one: float | None, other: float | None) -> float | None:
 
 def change(kind: str, tracked: Tracked, after: Incident, moment: Moment, why: str = "") -> Outcome:
     """A change that every destination should reflect."""
-    after = replace(after, version=tracked.incident.version + 1)
+    after = replace(after, version=tracked.incident.version + 1, evaluated_at=moment.utc)
     timers = written(tracked.timers, moment)
     return Outcome(Tracked(after, timers), Transition(kind, tracked.incident, after, why))
 

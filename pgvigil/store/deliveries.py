@@ -106,6 +106,24 @@ def want(connection: Connection, wanted: Want, incident: Incident) -> None:
         connection.execute(update(DELIVERY).where(_is(fresh)).values(_values(_raised(old, fresh))))
 
 
+def follow(connection: Connection, incident: Incident) -> None:
+    """Inside the transaction of a commit: whoever was to reflect an earlier version must reflect this one.
+
+    Whatever the routes say by now, nobody is left with an alarm that was since called off.
+    """
+    behind = select(DELIVERY).where(
+        DELIVERY.c.incident_id == incident.id, DELIVERY.c.want_version < incident.version
+    )
+    for old in _deliveries(connection, behind):
+        wanted = replace(
+            old,
+            want_version=incident.version,
+            urgency=incident.severity,
+            due_since=incident.evaluated_at,
+        )
+        connection.execute(update(DELIVERY).where(_is(old)).values(_values(_raised(old, wanted))))
+
+
 def _raised(old: Delivery, fresh: Delivery) -> Delivery:
     """`old` with the newer demand. A parked row gets another chance, because what it says has changed."""
     settled = old.status is DeliveryStatus.SETTLED

@@ -165,7 +165,8 @@ class Incidents:
     def commit(self, transitions: Sequence[Transition], wants: Sequence[Want] = ()) -> _Written:
         """Write all of it in one transaction, or raise StoreError and write none.
 
-        Returns the `after` of each transition, with its id. A pending incident that is dropped before it
+        Returns the `after` of each transition, with its id. Sinks that were to reflect an earlier version
+        must reflect this one, wanted or not. A pending incident that is dropped before it
         ever fired is deleted.
         """
         return self._database.write(lambda connection: _commit(connection, transitions, wants))
@@ -180,6 +181,8 @@ def _commit(
     connection: Connection, transitions: Sequence[Transition], wants: Sequence[Want]
 ) -> list[Incident]:
     kept = [_write(connection, transition) for transition in transitions]
+    for incident in kept:
+        deliveries.follow(connection, incident)
     for want in wants:
         deliveries.want(connection, want, kept[want.index])
     return kept

@@ -4,50 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.lifecycle import gone, step
+from alerts.lifecycle import gone
 from alerts.marks import suppress, unsuppress
-from alerts.timers import BRIDGE_S, Policy, restore
-from alerts.tracked import Absent, NotCovered, Observation, Seen, Tracked
-from pgvigil.model.incident import Incident, State, Transition
+from alerts.tracked import NotCovered
+from pgvigil.model.incident import State
 from pgvigil.model.level import Level
-from tests.unit.alerts.acting import Clock, finding
-
-HOUR_S = 3600.0
-BLIND = NotCovered("the database could not be read")
-ABSENT = Absent()
-
-
-def seen(level: Level = Level.WARNING, value: float | None = None, **more: object) -> Seen:
-    return Seen(finding(level=level, value=value, **more))
-
-
-class Life:
-    """Feeds observations to one subject and remembers the transitions."""
-
-    def __init__(self, for_s: float = 0.0, keep_firing_for_s: float = 0.0) -> None:
-        self.policy = Policy(for_s=for_s, keep_firing_for_s=keep_firing_for_s)
-        self.clock = Clock()
-        self.tracked: Tracked | None = None
-        self.written: list[Transition] = []
-
-    def after(self, seconds: float, observation: Observation) -> str | None:
-        """The kind of the transition that `observation` makes, `seconds` after the one before."""
-        outcome = step(self.tracked, observation, self.policy, self.clock.after(seconds))
-        self.tracked = outcome.tracked
-        if outcome.transition is None:
-            return None
-        self.written.append(outcome.transition)
-        return outcome.transition.kind
-
-    @property
-    def incident(self) -> Incident:
-        assert self.tracked is not None
-        return self.tracked.incident
-
-    def restart(self, away_s: float) -> None:
-        """Another process finds what was written last."""
-        stored = self.written[-1].after
-        self.tracked = Tracked(stored, restore(stored, self.clock.after(away_s)))
+from tests.unit.alerts.life import ABSENT, BLIND, HOUR_S, Life, seen
 
 
 def test_without_for_the_first_sight_fires() -> None:
@@ -62,6 +24,14 @@ def test_with_for_it_fires_when_it_held_that_long_and_not_before() -> None:
     kinds = [life.after(gap, seen()) for gap in (0, 59, 60, 1)]
     assert kinds == ["opened", "refreshed", "refreshed", "fired"]
     assert life.incident.version == 2
+
+
+def test_a_spike_while_it_was_pending_is_not_the_worst_it_was() -> None:
+    """`for` asks what lasts: nobody is called for one critical sample that came before a lasting warning."""
+    life = Life(for_s=60)
+    for gap, level in ((0, Level.WARNING), (30, Level.CRITICAL), (30, Level.WARNING)):
+        life.after(gap, seen(level))
+    assert (life.incident.state, life.incident.peak) == (State.FIRING, Level.WARNING)
 
 
 def test_pending_that_goes_away_is_dropped() -> None:
@@ -240,60 +210,6 @@ def test_the_version_rises_only_when_people_would_see_something_new() -> None:
     assert (life.written[-1].kind, life.incident.version) == ("refreshed", 2)
 
 
-def test_within_the_hour_it_reopens_under_its_id() -> None:
-    life = Life()
-    life.after(0, seen())
-    life.after(10, ABSENT)
-    assert life.after(HOUR_S, seen()) == "reopened"
-    assert (life.incident.reopened, life.incident.resolved_at) == (1, None)
-    assert life.written[-1].before is not None
-
-
-def test_after_the_hour_it_is_another_incident() -> None:
-    life = Life()
-    life.after(0, seen())
-    life.after(10, ABSENT)
-    assert life.after(HOUR_S + 1, seen()) == "fired"
-    assert (life.incident.reopened, life.written[-1].before) == (0, None)
-
-
-def test_reopening_needs_for_again() -> None:
-    life = Life(for_s=60)
-    for gap, observation in ((0, seen()), (60, seen()), (10, ABSENT)):
-        life.after(gap, observation)
-    assert life.after(100, seen()) == "opened"
-    assert life.after(59, seen()) == "refreshed"
-    assert life.after(1, seen()) == "reopened"
-    assert life.incident.reopened == 1
-
-
-def test_a_return_that_did_not_last_leaves_the_resolve_as_it_was() -> None:
-    """And its version rises, so that a resolve which was not yet told is told."""
-    life = Life(for_s=60)
-    for gap, observation in ((0, seen()), (60, seen()), (10, ABSENT)):
-        life.after(gap, observation)
-    resolved = life.incident
-    life.after(100, seen())
-    assert life.after(10, ABSENT) == "dropped"
-    now = life.incident
-    assert (now.resolved_at, now.reason, now.reopened) == (resolved.resolved_at, "recovered", 0)
-    assert now.version > resolved.version
-    assert life.after(HOUR_S - 110, seen()) == "opened"
-    life.after(1, ABSENT)
-    assert life.after(10, seen()) == "opened"
-    assert life.written[-1].before is None, "the hour runs from the resolve, not from the last return"
-
-
-def test_a_reopened_incident_is_not_acknowledged() -> None:
-    life = Life()
-    life.after(0, seen())
-    assert life.tracked is not None
-    life.tracked = replace(life.tracked, incident=replace(life.incident, acknowledged_by="ada"))
-    life.after(10, ABSENT)
-    life.after(10, seen())
-    assert life.incident.acknowledged_by is None
-
-
 def test_gone_resolves_with_the_reason_whatever_the_state() -> None:
     life = Life(keep_firing_for_s=600)
     life.after(0, seen())
@@ -338,62 +254,3 @@ def test_suppressing_is_told_once_and_keeps_the_state() -> None:
     freed = unsuppress(outcome.tracked, life.clock.after(1)).transition
     assert freed is not None
     assert (freed.kind, freed.after.parent_id, freed.after.marks) == ("unsuppressed", None, ())
-
-
-# --- restarts ---------------------------------------------------------------------------------------------
-
-
-def test_after_a_short_restart_a_pending_incident_goes_on() -> None:
-    life = Life(for_s=120)
-    life.after(0, seen())
-    life.after(60, seen())
-    life.restart(away_s=20)
-    assert life.after(0, seen()) is None
-    assert life.after(40, seen()) == "fired"
-
-
-def test_a_long_absence_of_ours_counts_for_nothing() -> None:
-    life = Life(for_s=120)
-    life.after(0, seen())
-    life.after(60, seen())
-    life.restart(away_s=BRIDGE_S + 1)
-    assert life.after(5, seen()) is None
-    assert life.after(59, seen()) == "refreshed"
-    assert life.after(1, seen()) == "fired"
-
-
-def test_after_a_restart_keep_firing_for_goes_on() -> None:
-    life = Life(keep_firing_for_s=60)
-    life.after(0, seen())
-    life.after(40, ABSENT)
-    life.restart(away_s=1000)
-    assert life.after(0, ABSENT) is None
-    assert life.after(20, ABSENT) == "resolved"
-
-
-def test_after_a_restart_unknown_stays_unknown_until_a_reading() -> None:
-    life = Life(keep_firing_for_s=60)
-    life.after(0, seen())
-    life.after(5, BLIND)
-    life.restart(away_s=1000)
-    assert life.after(0, BLIND) is None
-    assert life.after(1, ABSENT) == "known"
-    assert life.after(60, ABSENT) == "resolved"
-
-
-def test_after_a_restart_the_hour_of_reopening_goes_on() -> None:
-    life = Life()
-    life.after(0, seen())
-    life.after(10, ABSENT)
-    life.restart(away_s=HOUR_S - 1)
-    assert life.after(1, seen()) == "reopened"
-
-
-def test_stamps_of_the_future_count_as_zero() -> None:
-    """The wall clock was stepped back while pgvigil was down."""
-    life = Life(for_s=120)
-    life.after(0, seen())
-    life.after(60, seen())
-    life.restart(away_s=-HOUR_S)
-    assert life.after(0, seen()) is None
-    assert life.after(60, seen()) == "fired"

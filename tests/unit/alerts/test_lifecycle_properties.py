@@ -112,7 +112,7 @@ def _holds_of_a_transition(happened: Happened, transition: Transition) -> None:
         assert before.state in (State.FIRING, State.UNKNOWN)
     if transition.kind == "unknown":
         assert isinstance(happened.event, NotCovered)
-    assert after.peak >= after.severity
+    assert after.peak >= after.severity or after.state is State.PENDING or transition.kind == "dropped"
     assert (after.state is State.UNKNOWN) <= bool(after.reason)
 
 

@@ -58,6 +58,11 @@ def test_severity_is_exact_and_not_at_least(incident: Incident) -> None:
     assert not route.matches(incident)
 
 
+def test_an_incident_that_got_better_is_not_news_for_those_who_hear_of_warnings(incident: Incident) -> None:
+    better = replace(incident, severity=Level.WARNING)
+    assert not Route(match={"severity": ("warning",)}, sinks=("low",)).matches(better)
+
+
 def test_the_first_match_ends_the_search_unless_it_says_continue(incident: Incident) -> None:
     first = Route(match={"severity": ("critical",)}, sinks=("oncall",), mention="<!here>", go_on=True)
     second = Route(sinks=("log", "oncall"), mention="@team")

@@ -1,0 +1,90 @@
+"""One fault, one incident: which incident explains a finding. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import TopologicalSorter
+from typing import Any
+
+from pgvigil.model.incident import Incident, State
+from pgvigil.plugins import Rule
+
+_ABSORBING = frozenset({State.FIRING, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How the rules of one target relate.
+
+    `absorbs` is closed over itself: a chain absorbs idle_in_transaction and that absorbs long_transaction,
+    so the chain absorbs both, and what it explains has one ancestor. `rank` puts who absorbs before who is
+    absorbed.
+    """
+
+    absorbs: Mapping[str, frozenset[str]]
+    rank: Mapping[str, int]
+    lingering: frozenset[str]
+    over_all: frozenset[str]  # the rules that suppress the whole target
+
+    @property
+    def absorbed(self) -> frozenset[str]:
+        """The rules that some other rule absorbs."""
+        return frozenset().union(*self.absorbs.values())
+
+
+def family(rules: Mapping[str, Rule[Any]]) -> Family:
+    """Raises graphlib.CycleError when rules absorb each other in a circle."""
+    known = {name: rule.absorbs & rules.keys() for name, rule in rules.items()}
+    absorbed_first = list(TopologicalSorter(known).static_order())
+    closed: dict[str, frozenset[str]] = {}
+    for name in absorbed_first:
+        closed[name] = known[name].union(*(closed[below] for below in known[name]))
+    return Family(
+        absorbs=closed,
+        rank={name: place for place, name in enumerate(reversed(absorbed_first))},
+        lingering=frozenset(name for name, rule in rules.items() if rule.linger),
+        over_all=frozenset(name for name, rule in rules.items() if rule.suppresses_target),
+    )
+
+
+class Explainers:
+    """The incidents that explain something, by the entities that they explain.
+
+    Only incidents that fire, or did until we lost sight of them, explain: a pending one may come to nothing,
+    and would have silenced what is real. One that has ended explains, if its rule lingers, what was measured
+    from before its end on: the waiters of a row lock reach pg_stat_statements only when they are let go.
+    """
+
+    def __init__(self, family: Family, incidents: Iterable[Incident]) -> None:
+        self._family = family
+        self._by_entity: dict[str, list[Incident]] = {}
+        for incident in incidents:
+            if self._explains(incident):
+                for entity in incident.explains:
+                    self._by_entity.setdefault(entity, []).append(incident)
+
+    def _explains(self, incident: Incident) -> bool:
+        if incident.state in _ABSORBING:
+            return bool(self._family.absorbs.get(incident.rule))
+        ended = incident.state is State.RESOLVED and incident.fired_at is not None
+        return ended and incident.rule in self._family.lingering
+
+    def of(self, rule: str, about: frozenset[str], measured_from: datetime | None) -> Incident | None:
+        """The incident that a finding of `rule` about these entities belongs to: the topmost, then oldest."""
+        candidates = [
+            incident
+            for entity in about
+            for incident in self._by_entity.get(entity, ())
+            if rule in self._family.absorbs.get(incident.rule, ()) and _still(incident, measured_from)
+        ]
+        return min(candidates, key=self._precedence, default=None)
+
+    def _precedence(self, incident: Incident) -> tuple[bool, int, bool, int]:
+        """One that lasts before one that ended; a new one (id 0) after the old of its kind."""
+        return not incident.open, self._family.rank[incident.rule], incident.id == 0, incident.id
+
+
+def _still(incident: Incident, measured_from: datetime | None) -> bool:
+    if incident.resolved_at is None:
+        return True
+    return measured_from is not None and measured_from <= incident.resolved_at

@@ -1,0 +1,209 @@
+"""The incidents of one target: readings go in, transitions are written, and only then hold."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final, Protocol
+
+import structlog
+
+from alerts.book import Book, Draft
+from alerts.bound import BoundRule
+from alerts.correlate import family
+from alerts.evaluation import Evaluation
+from alerts.routes import Recipient
+from alerts.timers import REOPEN_WITHIN_S
+from pgvigil.model.delivery import Want
+from pgvigil.model.finding import Judgement
+from pgvigil.model.incident import Incident, State, Transition
+from pgvigil.model.moment import Moment
+from pgvigil.store.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+RULE_REMOVED = "the rule was removed or switched off"
+DATABASE_DROPPED = "the database was dropped or is no longer watched"
+TARGET_REMOVED = "the target is no longer watched"
+
+
+class Everywhere(Enum):
+    """In every database and on the server itself."""
+
+    EVERYWHERE = "everywhere"
+
+
+EVERYWHERE: Final = Everywhere.EVERYWHERE
+
+
+class IncidentStore(Protocol):
+    """What the engine needs of the store. Every method raises StoreError when nothing was read or written."""
+
+    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want]) -> list[Incident]:
+        """Write all or nothing; the incidents as stored, in the order of `transitions`, with their ids.
+
+        Every sink that was ever to reflect an incident must reflect its new version too, wanted here or not:
+        `wants` names only those that the routes name today.
+        """
+
+    def open(self, target: str) -> list[Incident]: ...
+
+    def recent(self, target: str, since: datetime) -> list[Incident]:
+        """Those resolved at `since` or later."""
+
+
+class Engine:
+    """Thread-safe; one evaluation of a target at a time.
+
+    Every method that changes something raises StoreError when that could not be written: it is counted and
+    logged here, nothing of it holds, and the next evaluation tries again. `on_commit` is called with what
+    was written, outside the lock.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        labels: Mapping[str, str],
+        rules: Mapping[str, BoundRule],
+        store: IncidentStore,
+        route: Callable[[Incident], Sequence[Recipient]],
+        on_commit: Callable[[Sequence[Transition]], None],
+    ) -> None:
+        self._target = target
+        self._labels = tuple(sorted(labels.items()))
+        self._rules = rules
+        self._family = family({name: bound.rule for name, bound in rules.items()})
+        self._store = store
+        self._route = route
+        self._on_commit = on_commit
+        self._lock = threading.Lock()
+        self._book = Book()
+        self._store_failures = 0
+
+    # --- what happens -----------------------------------------------------------------------------------
+
+    def load(self, moment: Moment) -> None:
+        """Take up what the store holds: what is open, and what ended within the hour.
+
+        Nothing resolves by this, except incidents of rules that are no longer there.
+        """
+        since = moment.utc - timedelta(seconds=REOPEN_WITHIN_S)
+        ended = sorted(self._store.recent(self._target, since), key=lambda incident: incident.state_since)
+        book = Book()
+        for incident in (*ended, *self._store.open(self._target)):
+            book.restore(incident, moment)
+        with self._lock:
+            self._book = book
+        orphans = {incident.rule for incident in self.open()} - self._rules.keys()
+        for rule in sorted(orphans):
+            self.rule_removed(rule, moment)
+
+    def observe(self, feed: str, readings: Sequence[tuple[str, Judgement]], moment: Moment) -> None:
+        """The answers of the rules that watch `feed` to one reading of it."""
+        judgements = dict(readings)
+        self._evaluate(feed, moment, lambda evaluation: evaluation.observe(judgements))
+
+    def not_covered(
+        self, rules: Iterable[str], database: str | Everywhere | None, reason: str, moment: Moment
+    ) -> None:
+        """Nobody could look for those rules: in one database, on the server itself (None), or EVERYWHERE."""
+        self._evaluate(
+            "not covered", moment, lambda evaluation: evaluation.not_covered(rules, _inside(database), reason)
+        )
+
+    def database_dropped(self, name: str, moment: Moment) -> None:
+        self._gone(lambda incident: incident.database == name, DATABASE_DROPPED, moment)
+
+    def rule_removed(self, rule: str, moment: Moment) -> None:
+        self._gone(lambda incident: incident.rule == rule, RULE_REMOVED, moment)
+
+    def target_removed(self, moment: Moment) -> None:
+        self._gone(lambda _incident: True, TARGET_REMOVED, moment)
+
+    # --- what there is ----------------------------------------------------------------------------------
+
+    def open(self) -> tuple[Incident, ...]:
+        """The open incidents as of the last evaluation, pending ones included, by id."""
+        with self._lock:
+            incidents = [tracked.incident for tracked in self._book.open()]
+        return tuple(sorted(incidents, key=lambda incident: incident.id))
+
+    def counts(self) -> Counter[tuple[str, str, State]]:
+        """How many incidents are open, by rule, severity and state."""
+        return Counter((one.rule, one.severity.word, one.state) for one in self.open())
+
+    @property
+    def store_failures(self) -> int:
+        """Evaluations whose outcome could not be written, since the start."""
+        return self._store_failures
+
+    # --- one evaluation ---------------------------------------------------------------------------------
+
+    def _gone(self, concerned: Callable[[Incident], bool], reason: str, moment: Moment) -> None:
+        self._evaluate("gone", moment, lambda evaluation: evaluation.gone(concerned, reason))
+
+    def _evaluate(self, feed: str, moment: Moment, work: Callable[[Evaluation], None]) -> None:
+        written: list[Transition] = []
+        try:
+            with self._lock:
+                self._write(feed, moment, work, written)
+        finally:
+            if written:
+                self._on_commit(written)
+
+    def _write(
+        self, feed: str, moment: Moment, work: Callable[[Evaluation], None], written: list[Transition]
+    ) -> None:
+        draft = self._draft(moment, work)
+        written += self._commit(feed, draft)
+        if draft.deferred:  # children of incidents that have an id only now
+            written += self._commit(feed, self._draft(moment, lambda _evaluation: None))
+        self._book.forget_old(moment)
+
+    def _draft(self, moment: Moment, work: Callable[[Evaluation], None]) -> Draft:
+        evaluation = Evaluation(
+            self._book,
+            rules=self._rules,
+            family=self._family,
+            target=self._target,
+            labels=self._labels,
+            moment=moment,
+        )
+        work(evaluation)
+        evaluation.settle()
+        return evaluation.draft
+
+    def _commit(self, feed: str, draft: Draft) -> list[Transition]:
+        transitions = list(draft.transitions.values())
+        stored: list[Incident] = []
+        if transitions:
+            try:
+                stored = self._store.commit(transitions, self._wants(transitions))
+            except StoreError as error:
+                self._book = draft.unwritten(self._book)
+                self._store_failures += 1
+                log.warning("incidents_not_written", target=self._target, feed=feed, error=str(error))
+                raise
+        self._book = draft.applied(stored)
+        return [replace(one, after=after) for one, after in zip(transitions, stored, strict=True)]
+
+    def _wants(self, transitions: Sequence[Transition]) -> list[Want]:
+        """Who is to reflect what. Nobody hears of an incident that has not fired."""
+        return [
+            Want(index, recipient.sink, transition.after.severity, recipient.mention)
+            for index, transition in enumerate(transitions)
+            if _to_be_told(transition)
+            for recipient in self._route(transition.after)
+        ]
+
+
+def _to_be_told(transition: Transition) -> bool:
+    before, after = transition.before, transition.after
+    news = before is None or after.version > before.version
+    return news and after.fired_at is not None and after.state is not State.PENDING
+
+
+def _inside(database: str | Everywhere | None) -> Callable[[Incident], bool]:
+    return lambda incident: database is EVERYWHERE or incident.database == database

@@ -1,0 +1,239 @@
+"""One evaluation: what readings make of the incidents of a target, as a draft. No clock, no store, no lock."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from alerts.book import Book, Draft
+from alerts.bound import BoundRule
+from alerts.correlate import Explainers, Family
+from alerts.lifecycle import gone, step
+from alerts.marks import suppress, unsuppress
+from alerts.notes import Notes
+from alerts.timers import Policy
+from alerts.tracked import Absent, Labels, NotCovered, Observation, Seen, Tracked
+from pgvigil.model.finding import Finding, Judgement
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
+
+UNJUDGED = "the last reading could not judge it"
+_FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rule is no longer there
+
+
+class Evaluation:
+    """Reads and changes a draft of `book`.
+
+    What absorbs is judged before what is absorbed, so that a chain that fires now takes its sessions along.
+    An absorbed finding becomes a note of the incident that explains it: without an incident of its own it
+    opens none, a pending one is dropped (it has not fired: nobody heard of it), and one that fires goes on
+    as its child, which nobody is disturbed for.
+    While a rule that suppresses the target fires, findings of other rules open nothing and pending ones
+    stand still: they are about a server that nobody can look into.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        *,
+        rules: Mapping[str, BoundRule],
+        family: Family,
+        target: str,
+        labels: Labels,
+        moment: Moment,
+    ) -> None:
+        self.draft = Draft(book)
+        self._rules = rules
+        self._family = family
+        self._target = target
+        self._labels = labels
+        self._moment = moment
+
+    # --- what happens -----------------------------------------------------------------------------------
+
+    def observe(self, judgements: Mapping[str, Judgement]) -> None:
+        """The answers of some rules to one reading."""
+        for rule in sorted(judgements, key=self._family.rank.__getitem__):
+            judgement = judgements[rule]
+            findings = self._findings(rule, judgement.findings)
+            if findings:
+                self._found(rule, findings.values())
+            self._not_found(rule, judgement, findings)
+
+    def not_covered(self, rules: Iterable[str], inside: Callable[[Incident], bool], reason: str) -> None:
+        """Nobody could look: what those rules said of `inside` is not known any more."""
+        names = frozenset(rules)
+        for tracked in self.draft.book.open():
+            if tracked.incident.rule in names and inside(tracked.incident):
+                self._step(tracked.incident.fingerprint, NotCovered(reason))
+
+    def gone(self, concerned: Callable[[Incident], bool], reason: str) -> None:
+        """The object, its database, its rule or the target is no more."""
+        for tracked in self.draft.book.open():
+            if concerned(tracked.incident):
+                self.draft.put(gone(tracked, reason, self._moment))
+
+    def settle(self) -> None:
+        """Give every open incident the marks that follow from the others: who is whose child."""
+        down = self._down()
+        by_id = {incident.id: incident for incident in self.draft.book.incidents()}
+        for tracked in self.draft.book.fired():
+            if tracked.incident.rule in self._family.over_all:
+                continue
+            if down is None:
+                self._lift(tracked, by_id)
+            elif tracked.incident.parent_id != down.id:
+                self._step(tracked.incident.fingerprint, NotCovered(_down_reason(down)))
+                self._mark(tracked.incident.fingerprint, down)
+        explainers = self._explainers()
+        for tracked in self.draft.book.fired():
+            self._adopt(tracked, explainers)
+
+    # --- findings ---------------------------------------------------------------------------------------
+
+    def _findings(self, rule: str, findings: Iterable[Finding]) -> dict[str, Finding]:
+        """By fingerprint, under the name that the rule has here; of two about one subject the worse."""
+        kept: dict[str, Finding] = {}
+        for raw in findings:
+            finding = replace(raw, rule=rule, target=self._target)
+            other = kept.get(finding.fingerprint)
+            if other is None or finding.level > other.level:
+                kept[finding.fingerprint] = finding
+        return kept
+
+    def _found(self, rule: str, findings: Iterable[Finding]) -> None:
+        down = None if rule in self._family.over_all else self._down()
+        explainers = self._explainers()
+        for finding in findings:
+            parent = explainers.of(finding.rule, finding.about, finding.measured_from)
+            if down is not None:
+                self._found_while_down(finding, down)
+            elif parent is not None:
+                self._absorb(finding, parent)
+            else:
+                self._stands(finding)
+
+    def _stands(self, finding: Finding) -> None:
+        key = finding.fingerprint
+        self._see(finding)
+        tracked = self.draft.get(key)
+        if tracked is not None and tracked.incident.parent_id is not None:
+            self._free(tracked)
+
+    def _absorb(self, finding: Finding, parent: Incident) -> None:
+        key = finding.fingerprint
+        tracked = self.draft.get(key)
+        child = tracked.incident if tracked is not None and _fires(tracked) else None
+        if finding.level > Level.HOLD:
+            notes = self.draft.notes(parent.fingerprint).adding(finding, child)
+            self.draft.set_notes(parent.fingerprint, notes, self._moment)
+        if child is not None:
+            self._see(finding)
+            self._mark(key, parent)
+        elif tracked is not None and tracked.incident.open:
+            self.draft.put(gone(tracked, f"explained by {parent.rule}", self._moment))
+
+    def _found_while_down(self, finding: Finding, down: Incident) -> None:
+        tracked = self.draft.get(finding.fingerprint)
+        if tracked is None or not tracked.incident.open:
+            return
+        if _fires(tracked):
+            self._see(finding)
+            self._mark(finding.fingerprint, down)
+        else:
+            self._step(finding.fingerprint, NotCovered(_down_reason(down)))
+
+    def _see(self, finding: Finding) -> None:
+        """Step with the finding, its notes joined by what the incident absorbed."""
+        key = finding.fingerprint
+        tracked = self.draft.get(key)
+        known = self.draft.notes(key) if tracked is not None and tracked.incident.open else Notes()
+        notes = known.with_own(finding.evidence.notes)
+        shown = replace(finding, evidence=replace(finding.evidence, notes=notes.shown))
+        self._step(key, Seen(shown))
+        after = self.draft.get(key)
+        if after is not None and after.incident.open:
+            self.draft.book.notes[key] = notes
+
+    def _not_found(self, rule: str, judgement: Judgement, findings: Mapping[str, Finding]) -> None:
+        scope = judgement.scope
+        for tracked in self.draft.book.open():
+            incident = tracked.incident
+            if incident.rule != rule or incident.fingerprint in findings:
+                continue
+            if scope.covers(incident.database, incident.subject):
+                self._step(incident.fingerprint, Absent())
+            elif scope.blind_to(incident.database, incident.subject):
+                self._step(incident.fingerprint, NotCovered(scope.reason or UNJUDGED))
+
+    # --- marks ------------------------------------------------------------------------------------------
+
+    def _lift(self, tracked: Tracked, by_id: Mapping[int, Incident]) -> None:
+        """Free what is marked by an incident whose word no longer holds by itself.
+
+        A child of a chain waits for its own next reading: freeing it at once would announce what is most
+        likely just about to be over. Under a target that was down it is free as soon as that answers.
+        """
+        if tracked.incident.parent_id is None:
+            return
+        parent = by_id.get(tracked.incident.parent_id)
+        if parent is None or parent.rule in self._family.over_all:
+            self._free(tracked)
+
+    def _adopt(self, tracked: Tracked, explainers: Explainers) -> None:
+        """An incident that was there before the one that explains it becomes its child."""
+        incident = tracked.incident
+        if incident.parent_id is not None:
+            return
+        parent = explainers.of(incident.rule, incident.about, None)
+        if parent is not None:
+            notes = self.draft.notes(parent.fingerprint).adding_child(incident)
+            self.draft.set_notes(parent.fingerprint, notes, self._moment)
+            self._mark(incident.fingerprint, parent)
+
+    def _mark(self, key: str, parent: Incident) -> None:
+        tracked = self.draft.get(key)
+        if tracked is None or not _fires(tracked):
+            return
+        if parent.id == 0:
+            self.draft.deferred = True
+        else:
+            self.draft.put(suppress(tracked, parent, self._moment))
+
+    def _free(self, tracked: Tracked) -> None:
+        if tracked.incident.open:
+            self.draft.put(unsuppress(tracked, self._moment))
+
+    def _down(self) -> Incident | None:
+        """The incident that says that the whole target cannot be looked into, while it fires."""
+        return next(
+            (
+                incident
+                for incident in self.draft.book.incidents()
+                if incident.rule in self._family.over_all and incident.state is State.FIRING
+            ),
+            None,
+        )
+
+    # --- the parts --------------------------------------------------------------------------------------
+
+    def _explainers(self) -> Explainers:
+        return Explainers(self._family, self.draft.book.incidents())
+
+    def _step(self, key: str, observation: Observation) -> None:
+        tracked = self.draft.get(key)
+        rule = observation.finding.rule if isinstance(observation, Seen) else _rule_of(tracked)
+        bound = self._rules.get(rule)
+        policy = _FOR_GOOD if bound is None else bound.policy
+        self.draft.put(step(tracked, observation, policy, self._moment, self._labels))
+
+
+def _rule_of(tracked: Tracked | None) -> str:
+    return "" if tracked is None else tracked.incident.rule
+
+
+def _fires(tracked: Tracked) -> bool:
+    return tracked.incident.state in (State.FIRING, State.UNKNOWN)
+
+
+def _down_reason(down: Incident) -> str:
+    return f"the target is down: {down.summary}"
