@@ -6,7 +6,7 @@ Defaults are written in code as plain numbers of the base unit (seconds, bytes, 
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SIZE_BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
@@ -70,6 +70,27 @@ def format_size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TB"
 
 
-DurationS = Annotated[float, BeforeValidator(parse_duration_s), PlainSerializer(format_duration), Field(ge=0)]
-SizeBytes = Annotated[int, BeforeValidator(parse_size_bytes), PlainSerializer(format_size), Field(ge=0)]
-Percent = Annotated[float, BeforeValidator(parse_percent), Field(ge=0, le=100)]
+DurationS = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "format": "pgvigil-duration", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"}
+    ),
+    Field(ge=0),
+]
+SizeBytes = Annotated[
+    int,
+    BeforeValidator(parse_size_bytes),
+    PlainSerializer(format_size),
+    WithJsonSchema(
+        {"type": "string", "format": "pgvigil-size", "pattern": r"^\d+(\.\d+)?\s*(B|kB|MB|GB|TB)$"}
+    ),
+    Field(ge=0),
+]
+Percent = Annotated[
+    float,
+    BeforeValidator(parse_percent),
+    WithJsonSchema({"type": ["number", "string"], "format": "pgvigil-percent", "minimum": 0, "maximum": 100}),
+    Field(ge=0, le=100),
+]

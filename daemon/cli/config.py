@@ -1,0 +1,47 @@
+"""`pgvigil config`: is the configuration right, and what can stand in it."""
+
+from dataclasses import asdict
+
+import typer
+
+from daemon.cli import codes
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.settings import ConfigErrors, Settings
+
+app = typer.Typer(no_args_is_help=True, help="Check, print and describe the configuration.")
+
+
+@app.callback()
+def config() -> None:
+    """Check, print and describe the configuration."""
+
+
+@app.command()
+def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Report every error of the configuration at once, with file, line and key."""
+    try:
+        settings = load_settings(config)
+    except ConfigErrors as errors:
+        if not json:
+            raise
+        print_json({"ok": False, "errors": [asdict(error) for error in errors.errors], "problems": []})
+        raise typer.Exit(codes.SETUP) from None
+    if json:
+        problems = [asdict(problem) for problem in settings.problems]
+        print_json({"ok": True, "errors": [], "problems": problems})
+    else:
+        _print_summary(settings)
+
+
+def _print_summary(settings: Settings) -> None:
+    for problem in settings.problems:
+        typer.echo(f"note: {problem.sentence} Fix: {problem.fix}.")
+    rules = {name for bound in settings.rules.values() for name in bound}
+    counts = (
+        (len(settings.targets), "target"),
+        (len(rules), "rule"),
+        (len(settings.sinks), "sink"),
+        (len(settings.routes), "route"),
+    )
+    text = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    typer.echo(f"{settings.file}: ok ({text})")

@@ -1,0 +1,106 @@
+"""Checks that look at more than one key."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from daemon.settings.errors import Origin, Report, nearest
+from daemon.settings.locate import KeyPath
+from daemon.settings.rulebook import RuleBook
+from daemon.settings.sections import DaemonSettings, RouteSettings, TargetSettings
+from pgvigil.problems import Problem
+
+
+def files_are_readable(value: Any, path: KeyPath, report: Report) -> None:
+    """Every `..._file` of the document can be read by whoever runs this."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            files_are_readable(inner, (*path, key), report)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            files_are_readable(inner, (*path, index), report)
+    elif isinstance(value, str) and value and path and str(path[-1]).endswith("_file"):
+        _file_is_readable(Path(value), path, report)
+
+
+def _file_is_readable(file: Path, path: KeyPath, report: Report) -> None:
+    try:
+        with file.open("rb") as opened:
+            empty = not opened.read(1)
+    except OSError as error:
+        report.add(path, f"cannot be read: {error.strerror}", value=str(file))
+        return
+    if empty:
+        report.add(path, "is empty", value=str(file))
+
+
+def names_are_unique(document: Mapping[str, Any], report: Report) -> None:
+    """No two targets share a name: it is their identity in the store and in metrics."""
+    first: dict[str, Origin] = {}
+    for path, name in _each(document, "targets", "name"):
+        if name in first:
+            report.add(path, "is already the name of another target", value=name, hint=f"see {first[name]}")
+        else:
+            first[name] = report.origin(path)
+
+
+def routes_lead_to_sinks(document: Mapping[str, Any], report: Report) -> None:
+    """Every sink that a route names is configured."""
+    sinks = document.get("sinks")
+    known = tuple(sinks) if isinstance(sinks, dict) else ()
+    for path, names in _each(document, "routes", "sinks"):
+        for index, name in enumerate(names if isinstance(names, list) else ()):
+            if name not in known:
+                report.add((*path, index), "no such sink", value=name, hint=nearest(name, known))
+
+
+def _each(document: Mapping[str, Any], tables: str, key: str) -> Iterator[tuple[KeyPath, Any]]:
+    items = document.get(tables)
+    for index, table in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(table, dict) and key in table:
+            yield (tables, index, key), table[key]
+
+
+def listens_safely(daemon: DaemonSettings, report: Report) -> None:
+    """Whoever can connect can read queries: beyond this machine that needs a token."""
+    if not daemon.listen.loopback and daemon.api_token_file is None:
+        report.add(
+            ("daemon", "listen"),
+            "listens beyond this machine without authentication",
+            value=str(daemon.listen),
+            hint='set api_token_file in [daemon], or listen on "127.0.0.1:9642" behind a proxy',
+        )
+
+
+def problems(
+    targets: tuple[TargetSettings, ...],
+    sinks: Mapping[str, Any],
+    routes: tuple[RouteSettings, ...],
+    rules: RuleBook,
+    report: Report,
+) -> Iterator[Problem]:
+    """What people should change although pgvigil can run."""
+    if not any(target.enabled for target in targets):
+        yield Problem(
+            slug="no-targets",
+            sentence="No target is configured and enabled, so nothing is watched.",
+            fix="add a [[targets]] section with name and dsn",
+        )
+    if not sinks:
+        yield Problem(
+            slug="no-sinks",
+            sentence="No sink is configured, so nobody is told of incidents.",
+            fix="add a [sinks.NAME] section; `pgvigil config example` shows the kinds",
+        )
+    if sinks and all(route.match for route in routes):
+        yield Problem(
+            slug="no-catch-all-route",
+            sentence="An incident can match no route; it then goes to every sink.",
+            fix="end the routes with one without `match`",
+        )
+    for path in rules.idle_overrides(targets):
+        yield Problem(
+            slug="override-matches-nothing",
+            sentence=f"The override {path[-1]!r} of {path[-3]} ({report.origin(path)}) matches no target.",
+            fix="write a target's name or a pattern of names, or label=pattern",
+        )

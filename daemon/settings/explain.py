@@ -1,0 +1,93 @@
+"""Turns what the validator says into what a person can act on."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from daemon.settings.describe import keys_of, meaning_of
+from daemon.settings.errors import Report, nearest, secret_key
+from daemon.settings.locate import KeyPath
+from pgvigil.redact import MASK
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def table(data: Any, path: KeyPath, report: Report) -> dict[str, Any]:
+    """`data` where it is a table, else an empty one after reporting it."""
+    if isinstance(data, dict):
+        return data
+    report.add(path, "must be a table", value=data)
+    return {}
+
+
+def validated(
+    model: type[M], data: Any, path: KeyPath, report: Report, *, also: tuple[str, ...] = ()
+) -> M | None:
+    """`data` as a `model`, or None after reporting every error under `path`.
+
+    `also` names keys that are valid beside the model's own (for hints: they have been taken out of `data`).
+    """
+    if not isinstance(data, Mapping):
+        report.add(path, "must be a table", value=data)
+        return None
+    try:
+        return model.model_validate(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        explain(error, model, data, path, report, also=also)
+        return None
+
+
+def explain(
+    error: ValidationError,
+    model: type[BaseModel],
+    data: Any,
+    path: KeyPath,
+    report: Report,
+    *,
+    also: tuple[str, ...] = (),
+) -> None:
+    """Reports each part of `error`, at the key that it is about."""
+    for part in error.errors(include_url=False):
+        at = _within(data, part["loc"])
+        where = (*path, *at)
+        if part["type"] == "extra_forbidden":
+            report.add(where, "unknown key", hint=nearest(at[-1], (*keys_of(model), *also)))
+        elif part["type"] == "missing":
+            report.add((*where, str(part["loc"][-1])), "is needed here", hint=meaning_of(model, part["loc"]))
+        else:
+            value = part["input"] if at else None
+            report.add(where, _sentence(part, where), value=value, hint=_hint(part, model, at))
+
+
+def _hint(part: Any, model: type[BaseModel], at: KeyPath) -> str:
+    if part["type"] == "literal_error":
+        return nearest(part["input"], tuple(re.findall(r"'([^']*)'", part["ctx"]["expected"])))
+    return meaning_of(model, at) if part["type"] != "value_error" and len(at) == 1 else ""
+
+
+def _within(data: Any, loc: Sequence[str | int]) -> KeyPath:
+    """The steps of `loc` that exist in `data`: the validator adds names of union members to its own."""
+    path: KeyPath = ()
+    for step in loc:
+        children = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        if step in children:
+            data = children[step]
+            path = (*path, step)
+    return path
+
+
+def _sentence(part: Any, where: KeyPath) -> str:
+    text = str(part["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    if secret_key(where) and isinstance(part["input"], str):
+        return scrubbed(text, part["input"])
+    return text
+
+
+def scrubbed(text: str, secret: str) -> str:
+    """`text` without any piece of `secret` that is long enough to tell something."""
+    for piece in sorted(re.split(r"[\s=:/@?&'\"]+", secret), key=len, reverse=True):
+        if len(piece) >= 4:
+            text = text.replace(piece, MASK)
+    return text

@@ -1,0 +1,136 @@
+"""The sections of the configuration that are pgvigil's own; those of plug-ins belong to the plug-ins."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from daemon.settings.secrets import from_command, from_file
+from daemon.settings.types import Address, ListenAddress, StoreUrl, Url, WebUrl
+from pgvigil.units import DurationS
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors, values are frozen, and an error never repeats its input."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+class DaemonSettings(Section):
+    """The daemon itself."""
+
+    listen: ListenAddress = Field(
+        Address("127.0.0.1", 9642),
+        description="Address of /metrics, /healthz, /readyz, the API and the page.",
+    )
+    api_token_file: Path | None = Field(
+        None,
+        description="File with the token that the API and the page ask for. Needed to listen beyond loopback.",
+    )
+    public_url: WebUrl = Field(Url(""), description="Where people reach the page; links in messages.")
+    store: StoreUrl = Field(
+        Url("sqlite:////var/lib/pgvigil/pgvigil.db"),
+        description="Where incidents and their history are kept.",
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description='"auto" is console on a terminal and JSON elsewhere.'
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged at least."
+    )
+    workers: int = Field(16, ge=1, le=256, description="Threads that poll targets that answer.")
+    spare_workers: int = Field(
+        64, ge=1, le=1024, description="Threads for targets that connect slowly or do not answer."
+    )
+
+
+class MetricsSettings(Section):
+    """What Prometheus and Grafana see."""
+
+    grafana_url: WebUrl = Field(Url(""), description="Grafana's address; links in messages.")
+    push_url: WebUrl = Field(
+        Url(""), description="A Pushgateway, for networks that Prometheus cannot reach into."
+    )
+    top_k: int = Field(
+        20, ge=0, le=200, description="Statements per target with series of their own; the rest is `other`."
+    )
+
+
+class TargetSettings(Section):
+    """One PostgreSQL server to watch."""
+
+    name: Name = Field(description="The target's name in messages, metrics and this file.")
+    dsn: SecretStr = Field(description="libpq connection string or URL. Any database of the server will do.")
+    password_file: Path | None = Field(
+        None, description="File whose first line is the password; read again at each connect."
+    )
+    password_command: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        repr=False,
+        description="Program and arguments whose first line of output is the password; no shell.",
+    )
+    databases: tuple[str, ...] = Field(
+        ("*",), min_length=1, description="Patterns of the databases to look into."
+    )
+    exclude_databases: tuple[str, ...] = Field((), description="Patterns of databases to leave out.")
+    labels: Mapping[LabelName, str] = Field(
+        default_factory=dict, description="Shown in messages; routes and overrides match on them."
+    )
+    enabled: bool = Field(True, description="false keeps the section and watches nothing.")
+
+    @model_validator(mode="after")
+    def _one_password(self) -> "TargetSettings":
+        if self.password_file is not None and self.password_command is not None:
+            raise ValueError("password_file and password_command exclude each other")
+        return self
+
+    def read_password(self) -> SecretStr | None:
+        """The password as it is now; None leaves it to the connection string and libpq's passfile.
+
+        Raises SetupError when the file cannot be read or the command fails.
+        """
+        if self.password_file is not None:
+            return from_file(self.password_file, self.name)
+        if self.password_command is not None:
+            return from_command(self.password_command, self.name)
+        return None
+
+    def wants_database(self, database: str) -> bool:
+        """Whether `database` is to be looked into: some pattern names it and none leaves it out."""
+        return any(fnmatchcase(database, pattern) for pattern in self.databases) and not any(
+            fnmatchcase(database, pattern) for pattern in self.exclude_databases
+        )
+
+    def selected_by(self, selector: str) -> bool:
+        """Whether an override's selector means this target: a glob of names, or `label=glob`."""
+        label, equals, pattern = selector.partition("=")
+        if equals:
+            return label in self.labels and fnmatchcase(self.labels[label], pattern)
+        return fnmatchcase(self.name, selector)
+
+
+class RouteSettings(Section):
+    """Which sinks hear of which incidents."""
+
+    match: Mapping[str, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="severity, rule, target, database or a label, each with a pattern or a list of them; all must match.",
+    )
+    sinks: tuple[str, ...] = Field(description="Names of sinks.")
+    mention: str = Field("", description="Who is called when it opens, worsens or opens again.")
+    go_on: bool = Field(False, alias="continue", description="true looks at the routes below as well.")
+
+
+class CollectorSettings(Section):
+    """How often one collector reads; the default interval is the collector's own."""
+
+    enabled: bool = Field(True, description="Whether the collector runs at all.")
+    interval_s: DurationS = Field(alias="interval", ge=1, le=86400, description="How often it reads.")
