@@ -35,7 +35,7 @@ def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
 
 def _print_summary(settings: Settings) -> None:
     for problem in settings.problems:
-        typer.echo(f"note: {problem.sentence} Fix: {problem.fix}.")
+        typer.echo(f"note: {problem.sentence} Fix: {problem.fix}")
     rules = {name for bound in settings.rules.values() for name in bound}
     counts = (
         (len(settings.targets), "target"),

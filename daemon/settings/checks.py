@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from alerts.routes import Route
 from daemon.settings.errors import Origin, Report, nearest
 from daemon.settings.locate import KeyPath
 from daemon.settings.rulebook import RuleBook
-from daemon.settings.sections import DaemonSettings, RouteSettings, TargetSettings
+from daemon.settings.sections import DaemonSettings, TargetSettings
 from pgvigil.problems import Problem
 
 
@@ -75,7 +76,7 @@ def listens_safely(daemon: DaemonSettings, report: Report) -> None:
 def problems(
     targets: tuple[TargetSettings, ...],
     sinks: Mapping[str, Any],
-    routes: tuple[RouteSettings, ...],
+    routes: tuple[Route, ...],
     rules: RuleBook,
     report: Report,
 ) -> Iterator[Problem]:
@@ -84,23 +85,23 @@ def problems(
         yield Problem(
             slug="no-targets",
             sentence="No target is configured and enabled, so nothing is watched.",
-            fix="add a [[targets]] section with name and dsn",
+            fix="Add a [[targets]] section with name and dsn.",
         )
     if not sinks:
         yield Problem(
             slug="no-sinks",
             sentence="No sink is configured, so nobody is told of incidents.",
-            fix="add a [sinks.NAME] section; `pgvigil config example` shows the kinds",
+            fix="Add a [sinks.NAME] section; `pgvigil config example` shows the kinds.",
         )
-    if sinks and all(route.match for route in routes):
+    if sinks and routes and all(route.match for route in routes):
         yield Problem(
             slug="no-catch-all-route",
             sentence="An incident can match no route; it then goes to every sink.",
-            fix="end the routes with one without `match`",
+            fix="End the routes with one without `match`.",
         )
     for path in rules.idle_overrides(targets):
         yield Problem(
             slug="override-matches-nothing",
             sentence=f"The override {path[-1]!r} of {path[-3]} ({report.origin(path)}) matches no target.",
-            fix="write a target's name or a pattern of names, or label=pattern",
+            fix="Write a target's name or a pattern of names, or label=pattern.",
         )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import PydanticJsonSchemaWarning
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
@@ -63,7 +65,7 @@ def key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
     docs = []
     for name, field in model.model_fields.items():
         key = field.alias or name
-        prop = _resolved(schema["properties"][key], schema)
+        prop = {**_resolved(schema["properties"][key], schema), **_limits(field)}
         docs.append(
             KeyDoc(
                 key=key,
@@ -75,6 +77,17 @@ def key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
             )
         )
     return tuple(docs)
+
+
+def _limits(field: FieldInfo) -> dict[str, Any]:
+    """The range that a field states itself; the JSON schema of a typed quantity does not hold it."""
+    limits: dict[str, Any] = {}
+    for constraint in field.metadata:
+        if isinstance(constraint, Ge):
+            limits["minimum"] = constraint.ge
+        elif isinstance(constraint, Le):
+            limits["maximum"] = constraint.le
+    return limits
 
 
 def meaning_of(model: type[BaseModel], loc: Sequence[str | int]) -> str:
@@ -104,6 +117,8 @@ def _range(prop: Mapping[str, Any], kind: Any) -> str:
     low = prop.get("minimum", prop.get("ge"))
     high = prop.get("maximum", prop.get("le"))
     above, below = prop.get("exclusiveMinimum", prop.get("gt")), prop.get("exclusiveMaximum", prop.get("lt"))
+    if low == 0 and str(kind).startswith("pgvigil-") and high is None:
+        low = None  # nobody expects a negative duration or size
     words = (("at least", low), ("more than", above), ("at most", high), ("less than", below))
     text = ", ".join(f"{word} {_bound(bound, kind)}" for word, bound in words if bound is not None)
     return f", {text}" if text else ""

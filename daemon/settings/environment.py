@@ -50,7 +50,11 @@ def _known(name: str, report: Report) -> bool:
                 report.add_at(place, "is not read", hint=f"two underscores after the section: {wanted}")
         return False
     if section not in SECTIONS:
-        report.add_at(place, f"[{section}] is read from files only", hint="variables set: daemon, metrics")
+        report.add_at(
+            place,
+            f"[{section}] is read from files only",
+            hint="sections that variables can set: daemon, metrics",
+        )
         return False
     if key not in keys_of(SECTIONS[section]):
         report.add_at(place, "unknown key", hint=nearest(key, keys_of(SECTIONS[section])))

@@ -57,8 +57,8 @@ def explain(
         elif part["type"] == "missing":
             report.add((*where, str(part["loc"][-1])), "is needed here", hint=meaning_of(model, part["loc"]))
         else:
-            value = part["input"] if at else None
-            report.add(where, _sentence(part, where), value=value, hint=_hint(part, model, at))
+            value = _value(data, at) if at else None
+            report.add(where, _sentence(part, where, value), value=value, hint=_hint(part, model, at))
 
 
 def _hint(part: Any, model: type[BaseModel], at: KeyPath) -> str:
@@ -78,10 +78,17 @@ def _within(data: Any, loc: Sequence[str | int]) -> KeyPath:
     return path
 
 
-def _sentence(part: Any, where: KeyPath) -> str:
+def _value(data: Any, path: KeyPath) -> Any:
+    """What stands at `path`, as it was written: validators may have turned it into something else."""
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _sentence(part: Any, where: KeyPath, value: Any) -> str:
     text = str(part["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    if secret_key(where) and isinstance(part["input"], str):
-        return scrubbed(text, part["input"])
+    if secret_key(where) and isinstance(value, str):
+        return scrubbed(text, value)
     return text
 
 

@@ -49,7 +49,7 @@ def _settings(
         validated(MetricsSettings, document.get("metrics", {}), ("metrics",), report) or MetricsSettings()
     )
     targets = _list(TargetSettings, document, "targets", report)
-    routes = _list(RouteSettings, document, "routes", report)
+    routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
     rules = RuleBook(plugins.rules, document.get("rules", {}), report)

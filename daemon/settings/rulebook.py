@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from alerts.bound import BoundRule
 from daemon.settings.errors import Report, nearest
 from daemon.settings.explain import table, validated
 from daemon.settings.locate import KeyPath
@@ -13,13 +14,6 @@ from pgvigil.plugins import Rule, RuleParams
 OVERRIDES = "overrides"
 INSTANCES = "instances"
 TEMPLATE = "threshold"  # the rule that is nothing by itself: each of its instances is one
-
-
-class BoundRule(NamedTuple):
-    """A rule with the parameters that hold for one target."""
-
-    rule: Rule[Any]
-    params: Any
 
 
 @dataclass(slots=True)

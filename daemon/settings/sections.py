@@ -1,17 +1,31 @@
 """The sections of the configuration that are pgvigil's own; those of plug-ins belong to the plug-ins."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from daemon.settings.secrets import from_command, from_file
-from daemon.settings.types import Address, ListenAddress, StoreUrl, Url, WebUrl
+from alerts.routes import Route
+from daemon.settings.types import (
+    Address,
+    DsnText,
+    ListenAddress,
+    PasswordCommandText,
+    PasswordFileText,
+    StoreUrl,
+    Url,
+    WebUrl,
+)
+from pgvigil.postgres.dsn import Dsn
 from pgvigil.units import DurationS
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Patterns = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -67,15 +81,14 @@ class TargetSettings(Section):
     """One PostgreSQL server to watch."""
 
     name: Name = Field(description="The target's name in messages, metrics and this file.")
-    dsn: SecretStr = Field(description="libpq connection string or URL. Any database of the server will do.")
-    password_file: Path | None = Field(
+    dsn: DsnText = Field(description="libpq connection string or URL. Any database of the server will do.")
+    password_file: PasswordFileText | None = Field(
         None, description="File whose first line is the password; read again at each connect."
     )
-    password_command: tuple[str, ...] | None = Field(
+    password_command: PasswordCommandText | None = Field(
         None,
-        min_length=1,
         repr=False,
-        description="Program and arguments whose first line of output is the password; no shell.",
+        description="Command whose first line of output is the password; run at each connect, without a shell.",
     )
     databases: tuple[str, ...] = Field(
         ("*",), min_length=1, description="Patterns of the databases to look into."
@@ -92,16 +105,10 @@ class TargetSettings(Section):
             raise ValueError("password_file and password_command exclude each other")
         return self
 
-    def read_password(self) -> SecretStr | None:
-        """The password as it is now; None leaves it to the connection string and libpq's passfile.
-
-        Raises SetupError when the file cannot be read or the command fails.
-        """
-        if self.password_file is not None:
-            return from_file(self.password_file, self.name)
-        if self.password_command is not None:
-            return from_command(self.password_command, self.name)
-        return None
+    @property
+    def server(self) -> Dsn:
+        """The connection string with the way to its password."""
+        return replace(self.dsn, password=self.password_file or self.password_command)
 
     def wants_database(self, database: str) -> bool:
         """Whether `database` is to be looked into: some pattern names it and none leaves it out."""
@@ -120,13 +127,16 @@ class TargetSettings(Section):
 class RouteSettings(Section):
     """Which sinks hear of which incidents."""
 
-    match: Mapping[str, str | tuple[str, ...]] = Field(
+    match: Mapping[str, Patterns] = Field(
         default_factory=dict,
         description="severity, rule, target, database or a label, each with a pattern or a list of them; all must match.",
     )
     sinks: tuple[str, ...] = Field(description="Names of sinks.")
     mention: str = Field("", description="Who is called when it opens, worsens or opens again.")
     go_on: bool = Field(False, alias="continue", description="true looks at the routes below as well.")
+
+    def route(self) -> Route:
+        return Route(match=self.match, sinks=self.sinks, mention=self.mention, go_on=self.go_on)
 
 
 class CollectorSettings(Section):

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daemon.settings.rulebook import BoundRule
+from alerts.bound import BoundRule
+from alerts.routes import Route
 from daemon.settings.sections import (
     CollectorSettings,
     DaemonSettings,
     MetricsSettings,
-    RouteSettings,
     TargetSettings,
 )
 from pgvigil.plugins import SinkKind
@@ -34,7 +34,7 @@ class Settings:
     targets: tuple[TargetSettings, ...]
     collectors: Mapping[str, CollectorSettings]
     sinks: Mapping[str, BoundSink]
-    routes: tuple[RouteSettings, ...]
+    routes: tuple[Route, ...]
     rules: Mapping[str, Mapping[str, BoundRule]]  # target -> rule -> what holds there
     problems: tuple[Problem, ...]
 

@@ -1,10 +1,13 @@
 """Typed values that only the configuration has: an address, and a URL that may hold a password."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.passwords import PasswordCommand, PasswordFile
 from pgvigil.redact import redact
 
 
@@ -76,6 +79,20 @@ def _url(*schemes: str) -> BeforeValidator:
     return BeforeValidator(lambda value: value if isinstance(value, Url) else parse(value))
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - the validator turns ValueErrors into errors with a place
+    return value
+
+
+def _command(value: Any) -> PasswordCommand:
+    if not isinstance(value, str) and not (
+        isinstance(value, list) and all(isinstance(part, str) for part in value)
+    ):
+        raise ValueError("must be a command line, or a list of a program and its arguments")
+    return PasswordCommand.parse(value)
+
+
 _AS_TEXT = PlainSerializer(str, return_type=str)
 
 ListenAddress = Annotated[
@@ -87,4 +104,25 @@ ListenAddress = Annotated[
 WebUrl = Annotated[Url, _url("http", "https"), _AS_TEXT, WithJsonSchema({"type": "string", "format": "uri"})]
 StoreUrl = Annotated[
     Url, _url("sqlite", "postgresql"), _AS_TEXT, WithJsonSchema({"type": "string", "format": "uri"})
+]
+
+DsnText = Annotated[
+    Dsn,
+    BeforeValidator(lambda value: value if isinstance(value, Dsn) else Dsn.parse(_text(value))),
+    _AS_TEXT,
+    WithJsonSchema({"type": "string"}),
+]
+PasswordFileText = Annotated[
+    PasswordFile,
+    BeforeValidator(
+        lambda value: value if isinstance(value, PasswordFile) else PasswordFile(Path(_text(value)))
+    ),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
+PasswordCommandText = Annotated[
+    PasswordCommand,
+    BeforeValidator(lambda value: value if isinstance(value, PasswordCommand) else _command(value)),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
 ]

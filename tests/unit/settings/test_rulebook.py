@@ -1,0 +1,100 @@
+"""Which parameters hold for which target."""
+
+from collections.abc import Callable
+from typing import Any
+
+from daemon.settings import Settings
+
+Load = Callable[..., Settings]
+ErrorsOf = Callable[..., list[str]]
+
+TARGETS = """
+[[targets]]
+name = "orders-prod"
+dsn = "host=a"
+labels = { env = "prod" }
+[[targets]]
+name = "orders-test"
+dsn = "host=b"
+labels = { env = "test" }
+[[targets]]
+name = "billing"
+dsn = "host=c"
+"""
+
+
+def params(settings: Settings, target: str, rule: str = "slow_query") -> Any:
+    return settings.bound_rules(target)[rule].params
+
+
+def test_a_rule_without_a_section_has_its_defaults(load_text: Load) -> None:
+    settings = load_text(TARGETS)
+    assert set(settings.bound_rules("billing")) == {"slow_query", "target_down"}
+    assert params(settings, "billing").warning == 0.5
+
+
+def test_a_section_replaces_defaults_and_an_override_the_section(load_text: Load) -> None:
+    settings = load_text(
+        TARGETS
+        + '[rules.slow_query]\nfor = "2m"\nkeep_firing_for = "3m"\nmin_calls = 9\n'
+        + '[rules.slow_query.overrides."orders-*"]\nwarning = "1s"\nmin_calls = 8\n'
+        + '[rules.slow_query.overrides."env=pr*"]\nwarning = "2s"\n'
+    )
+    got = {
+        name: (params(settings, name).warning, params(settings, name).min_calls)
+        for name in ("orders-prod", "orders-test", "billing")
+    }
+    assert got == {"orders-prod": (2.0, 8), "orders-test": (1.0, 8), "billing": (0.5, 9)}
+    assert settings.bound_rules("orders-prod")["slow_query"].policy.for_s == 120
+    assert params(settings, "orders-prod").keep_firing_for_s == 180
+
+
+def test_a_rule_can_be_switched_off_for_some_targets(load_text: Load) -> None:
+    settings = load_text(
+        TARGETS
+        + '[rules.target_down.overrides."*-test"]\nenabled = false\n[rules.slow_query]\nenabled = false\n'
+    )
+    assert set(settings.bound_rules("orders-test")) == set()
+    assert set(settings.bound_rules("orders-prod")) == {"target_down"}
+
+
+def test_an_override_is_checked_where_it_stands(errors_of: ErrorsOf) -> None:
+    assert errors_of(
+        '[rules.slow_query.overrides."a*"]\nwarnin = "1s"\nmin_calls = 0\n'
+        '[rules.slow_query.overrides."b"]\nwarning = "1h"\n'
+        '[rules.slow_query.overrides]\n"c" = 4\n'
+    ) == [
+        'pgvigil.toml:2: rules.slow_query.overrides."a*".warnin: unknown key; did you mean "warning"?',
+        (
+            'pgvigil.toml:3: rules.slow_query.overrides."a*".min_calls = 0: should be greater than or equal to 1;'
+            " allowed: a whole number, at least 1, at most 1000"
+        ),
+        "pgvigil.toml:4: rules.slow_query.overrides.b: clear <= warning <= critical must hold",
+        "pgvigil.toml:7: rules.slow_query.overrides.c = 4: must be a table",
+    ]
+
+
+def test_overrides_that_only_clash_together_are_found(errors_of: ErrorsOf) -> None:
+    """Each is right by itself; for the target that both match the order of levels is broken."""
+    errors = errors_of(
+        TARGETS
+        + '[rules.slow_query.overrides."orders-*"]\ncritical = "1s"\n'
+        + '[rules.slow_query.overrides."env=prod"]\nwarning = "3s"\n'
+    )
+    assert errors == [
+        'pgvigil.toml:15: rules.slow_query.overrides."env=prod": clear <= warning <= critical must hold'
+    ]
+
+
+def test_an_override_that_matches_nothing_is_a_problem(load_text: Load) -> None:
+    settings = load_text(TARGETS + '[rules.slow_query.overrides."order-*"]\nmin_calls = 2\n')
+    (problem,) = [one for one in settings.problems if one.slug == "override-matches-nothing"]
+    assert "'order-*'" in problem.sentence
+    assert "pgvigil.toml:13" in problem.sentence
+
+
+def test_keys_are_those_of_the_file_not_of_the_code(errors_of: ErrorsOf) -> None:
+    """The code calls it `for_s`; a file must not."""
+    assert errors_of('[rules.slow_query]\nfor_s = "2m"\n') == [
+        'pgvigil.toml:2: rules.slow_query.for_s: unknown key; did you mean "for"?'
+    ]
