@@ -81,12 +81,13 @@ def key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
 
 def _limits(field: FieldInfo) -> dict[str, Any]:
     """The range that a field states itself; the JSON schema of a typed quantity does not hold it."""
+    low = [constraint.ge for constraint in field.metadata if isinstance(constraint, Ge)]
+    high = [constraint.le for constraint in field.metadata if isinstance(constraint, Le)]
     limits: dict[str, Any] = {}
-    for constraint in field.metadata:
-        if isinstance(constraint, Ge):
-            limits["minimum"] = constraint.ge
-        elif isinstance(constraint, Le):
-            limits["maximum"] = constraint.le
+    if low:
+        limits["minimum"] = max(low)  # type: ignore[type-var]  # bounds of one field are of one type
+    if high:
+        limits["maximum"] = min(high)  # type: ignore[type-var]  # same
     return limits
 
 

@@ -78,9 +78,8 @@ def _included(main: Path, patterns: Any, report: Report) -> Iterator[Path]:
         return
     seen = {main.resolve()}
     for index, pattern in enumerate(patterns):
-        # Path.glob refuses absolute patterns; the result is the same otherwise.
-        found = sorted(glob.glob(pattern, root_dir=main.parent)) if pattern else []  # noqa: PTH207
-        if not found and not (pattern and glob.has_magic(pattern)):
+        found = sorted(glob.glob(pattern, root_dir=main.parent))  # noqa: PTH207 - Path.glob refuses absolute ones
+        if not found and not glob.has_magic(pattern):
             report.add(("include", index), "names no file", value=pattern)
         for name in found:
             path = main.parent / name

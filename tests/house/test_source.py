@@ -15,6 +15,7 @@ FUNCTION_MEDIAN_LINES = 8
 BOUNDARIES = (
     "alerts.engine",
     "alerts.outbox",
+    "daemon.cli",
     "daemon.clock",
     "daemon.demo",
     "daemon.http",

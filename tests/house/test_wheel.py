@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pgvigil import __version__
 from tests.support.source import PACKAGES, PYPROJECT, ROOT
 
 
@@ -39,7 +40,7 @@ def source_files() -> set[str]:
 
 def test_wheel_has_our_packages_at_its_top_level_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     top = {name.partition("/")[0] for name in wheel.namelist()}
-    metadata = f"pgvigil-{PYPROJECT['project']['version']}.dist-info"
+    metadata = f"pgvigil-{__version__}.dist-info"
     assert top == {*PACKAGES, metadata}
 
 
