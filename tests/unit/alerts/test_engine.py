@@ -185,12 +185,12 @@ def test_incidents_of_a_rule_that_was_switched_off_end_at_the_start(world: World
 
 
 def test_what_cannot_be_written_does_not_hold_and_is_tried_again(world: World) -> None:
-    world.disk.full = True
+    world.disk.fails_after = 0
     for _ in range(2):
         with pytest.raises(StoreError):
             world.read(5, "idle_in_transaction", IDLE)
     assert (world.open(), world.written, world.engine.store_failures) == ([], [], 2)
-    world.disk.full = False
+    world.disk.fails_after = None
     assert world.read(5, "idle_in_transaction", IDLE) == ["idle_in_transaction fired"]
 
 
@@ -198,21 +198,21 @@ def test_a_gap_that_could_not_be_written_still_stops_the_clock(world: World) -> 
     """120 s must be watched: the gap during which the disk was full is not among them."""
     world.read(0, "slow_query", SLOW)
     world.read(5, "idle_in_transaction", IDLE)
-    world.disk.full = True
+    world.disk.fails_after = 0
     with pytest.raises(StoreError):
         world.lose(55)
     assert world.incident("idle_in_transaction").state is State.FIRING
-    world.disk.full = False
+    world.disk.fails_after = None
     assert world.read(1000, "slow_query", SLOW) == ["slow_query refreshed"]
     assert world.read(60, "slow_query", SLOW) == ["slow_query fired"]
 
 
 def test_figures_that_could_not_be_written_are_written_next_time(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
-    world.disk.full = True
+    world.disk.fails_after = 0
     with pytest.raises(StoreError):
         world.read(30, "idle_in_transaction", replace(IDLE, summary="worse now"))
-    world.disk.full = False
+    world.disk.fails_after = None
     assert world.read(1, "idle_in_transaction", replace(IDLE, summary="worse now")) == [
         "idle_in_transaction refreshed"
     ]
@@ -223,10 +223,10 @@ def test_a_reopening_that_could_not_be_written_keeps_its_id_when_it_can(world: W
     world.read(0, "idle_in_transaction", IDLE)
     incident = world.incident("idle_in_transaction")
     world.read(5, "idle_in_transaction")
-    world.disk.full = True
+    world.disk.fails_after = 0
     with pytest.raises(StoreError):
         world.read(5, "idle_in_transaction", IDLE)
-    world.disk.full = False
+    world.disk.fails_after = None
     assert world.read(5, "idle_in_transaction", IDLE) == ["idle_in_transaction reopened"]
     assert world.incident("idle_in_transaction").id == incident.id
 

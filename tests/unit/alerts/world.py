@@ -51,12 +51,14 @@ class FailingStore:
 
     def __init__(self, store: Store) -> None:
         self._incidents = store.incidents
-        self.full = False
+        self.fails_after: int | None = None  # commits that still succeed; None is all
         self.commits = 0
 
     def commit(self, transitions: Sequence[Transition], wants: Sequence[Want]) -> list[Incident]:
-        if self.full:
+        if self.fails_after == 0:
             raise StoreError("disk full")
+        if self.fails_after is not None:
+            self.fails_after -= 1
         self.commits += 1
         return self._incidents.commit(transitions, wants)
 
