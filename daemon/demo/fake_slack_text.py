@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from daemon.demo.fake_slack_validate import unescaped
+
 _ANGLE = re.compile(r"<([^<>]+)>")
 _BARE_LINK = re.compile(r"https?://[^\s<>|]+")
+_FENCE = re.compile(r"```.*?```", re.DOTALL)
 _STYLED = re.compile(r"(?<![\w`])([*_~`])(?=\S)([^\n]*?\S)\1(?!\w)")
 
 
@@ -35,8 +38,9 @@ def links(message: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def styled(message: Mapping[str, Any]) -> tuple[str, ...]:
-    """Text that mrkdwn shows bold, italic, struck or as code."""
-    return tuple(match[0] for text, _ in _mrkdwn_texts(message) for match in _STYLED.finditer(text))
+    """Text that mrkdwn shows bold, italic, struck or as code within a line."""
+    prose = (_FENCE.sub(" ", text) for text, _ in _mrkdwn_texts(message))
+    return tuple(match[0] for text in prose for match in _STYLED.finditer(text))
 
 
 def _mrkdwn_texts(message: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
@@ -61,7 +65,8 @@ def _alive(message: Mapping[str, Any]) -> Iterator[str]:
     for text, makes_links in _mrkdwn_texts(message):
         yield from (match[0] for match in _ANGLE.finditer(text))
         if makes_links:
-            yield from (f"<{match[0]}>" for match in _BARE_LINK.finditer(_ANGLE.sub("", text)))
+            bare = _FENCE.sub("", _ANGLE.sub("", text))  # no links are made within code
+            yield from (f"<{match[0]}>" for match in _BARE_LINK.finditer(bare))
     for node in _nodes(message.get("blocks") or []):
         kind = node.get("type")
         if kind == "broadcast":
@@ -82,9 +87,9 @@ def _angle(match: re.Match[str]) -> str:
 
 
 def _mrkdwn(text: str) -> str:
-    shown = _ANGLE.sub(_angle, text).replace("```", "")
-    shown = _STYLED.sub(lambda match: match[2], shown)
-    return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    parts = _ANGLE.sub(_angle, text).split("```")
+    parts[::2] = [_STYLED.sub(lambda match: match[2], prose) for prose in parts[::2]]
+    return unescaped("".join(parts))
 
 
 def _object(value: Mapping[str, Any]) -> str:

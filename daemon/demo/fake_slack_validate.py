@@ -64,9 +64,13 @@ def _check_metadata(metadata: Any) -> None:
         raise SlackFailure("invalid_metadata_format")
 
 
+def unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def escaped_length(text: str) -> int:
     """UTF-16 units after escaping: the cautious way to count."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = unescaped(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return len(escaped.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -111,7 +115,7 @@ def _text(value: Any, limit: int, kinds: tuple[str, ...] = ("plain_text", "mrkdw
     text = value.get("text")
     if not isinstance(text, str) or not text:
         yield "must be more than 0 characters"
-    elif escaped_length(text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")) > limit:
+    elif escaped_length(text) > limit:
         yield f"must be less than {limit + 1} characters"
     if value["type"] == "plain_text" and "verbatim" in value:
         yield "verbatim is only allowed in mrkdwn"

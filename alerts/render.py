@@ -1,0 +1,273 @@
+"""What a message about an incident says, whatever the sink: words and order, no markup.
+
+Everything here may hold hostile text (names, queries, application names) made printable; a sink still escapes
+it for its own medium.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+
+from pgvigil.model.delivery import Delivery, Told
+from pgvigil.model.evidence import Block, Figure, Step
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.plugins import DurationParams, PercentParams, Rule
+from pgvigil.registry import discover
+from pgvigil.text import one_line, printable
+from pgvigil.units import format_duration
+
+_SYMBOLS = {Level.CRITICAL: "🔴", Level.WARNING: "🟠", Level.INFO: "🔵", Level.HOLD: "🟡"}
+_SHORT = {Level.CRITICAL: "CRIT", Level.WARNING: "WARN", Level.INFO: "INFO", Level.HOLD: "HOLD"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One message. `status` is what changed or why nobody need act; empty for a plain firing incident.
+
+    `lead` is the one sentence to read; `context` lists small print, `footer` is always its last line.
+    """
+
+    symbol: str
+    status: str
+    title: str
+    place: str
+    short: str  # "CRIT", "RESOLVED" ...: the first word of a notification
+    lead: str
+    impact: str = ""
+    figures: tuple[Figure, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    cause: str = ""
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    footer: str
+    mention: str = ""
+
+    @property
+    def header(self) -> str:
+        parts = " · ".join(filter(None, (self.status, self.title, self.place)))
+        return f"{self.symbol} {parts}"
+
+    @property
+    def notification(self) -> str:
+        """What a phone shows on its lock screen: at most 150 characters."""
+        return _line(f"{self.short} {self.place}: {self.lead}", 150)
+
+
+def view(
+    incident: Incident,
+    delivery: Delivery,
+    *,
+    told: Told | None = None,
+    possible_duplicate_of: datetime | None = None,
+) -> View:
+    """The whole message: the diagnosis while it lasts, a short account of it when it is over."""
+    short, status = _status(incident, delivery, told)
+    shown = View(
+        symbol=_symbol(incident),
+        status=status,
+        title=_title(incident.rule),
+        place=_place(incident),
+        short=short,
+        lead=_lead(incident),
+        impact=_line(incident.evidence.impact, 1000),
+        figures=_figures(incident),
+        cause=_line(incident.evidence.cause, 800),
+        notes=tuple(_line(note, 300) for note in incident.evidence.notes),
+        context=_context(incident, possible_duplicate_of),
+        footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
+        mention="" if _calm(incident) else delivery.mention,
+    )
+    return shown if _calm(incident) else _with_evidence(shown, incident)
+
+
+def reply(
+    incident: Incident, delivery: Delivery, told: Told, *, possible_duplicate_of: datetime | None = None
+) -> View:
+    """What is said in the thread: one sentence. Being better is nothing to be called for."""
+    short, status = _status(incident, delivery, told)
+    return View(
+        symbol=_symbol(incident),
+        status=status,
+        title=_title(incident.rule),
+        place=_place(incident),
+        short=short,
+        lead=_ending(incident) if told is Told.RESOLVED else _lead(incident),
+        context=_duplicate(possible_duplicate_of),
+        footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
+        mention="" if told is Told.RESOLVED else delivery.mention,
+    )
+
+
+def _line(text: str, limit: int) -> str:
+    """One printable line; a text of megabytes is not read to its end for it."""
+    return one_line(text[: 4 * limit], limit)
+
+
+def fit_block(text: str, limit: int, length: Callable[[str], int] = len) -> str:
+    """Literal text of at most `limit`, as `length` counts it; what was cut is said, whole lines where possible."""
+    head = printable(text[: 4 * limit]).rstrip("\n")
+    if len(text) <= 4 * limit and length(head) <= limit:
+        return head
+    kept = _prefix(head, limit - 32, length)
+    at_line = kept.rfind("\n")
+    if at_line > len(kept) // 2:
+        kept = kept[:at_line]
+        return f"{kept}\n… {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
+    return f"{kept}\n… {len(text) - len(kept):,} more characters"
+
+
+def _prefix(text: str, limit: int, length: Callable[[str], int]) -> str:
+    total = 0
+    for index, char in enumerate(text):
+        total += length(char)
+        if total > limit:
+            return text[:index]
+    return text
+
+
+def magnitude(rule: str, value: float | None) -> str:
+    """A rule's magnitude for people: "5m40s", "97 %", "12"; "" where there is none."""
+    if value is None:
+        return ""
+    params = _params_of(rule)
+    if params is not None and issubclass(params, DurationParams):
+        return format_duration(value)
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{number} %" if params is not None and issubclass(params, PercentParams) else number
+
+
+@cache
+def _params_of(rule: str) -> type | None:
+    known = discover("alerts.rules", "RULE", Rule).get(rule)
+    return known.params if known is not None else None
+
+
+def _calm(incident: Incident) -> bool:
+    """Nobody is to act on it: it is over, or another incident is the one to look at."""
+    return incident.state is State.RESOLVED or incident.suppressed_by is not None
+
+
+def _with_evidence(shown: View, incident: Incident) -> View:
+    return replace(shown, blocks=incident.evidence.blocks, steps=incident.steps)
+
+
+def _symbol(incident: Incident) -> str:
+    if incident.state is State.RESOLVED:
+        return "✅"
+    if incident.suppressed_by is not None:
+        return "🔕"
+    return "⚪" if incident.state is State.UNKNOWN else _SYMBOLS[incident.severity]
+
+
+def _status(incident: Incident, delivery: Delivery, told: Told | None) -> tuple[str, str]:
+    """The first word of a notification, and the first words of the header."""
+    if incident.state is State.RESOLVED:
+        return "RESOLVED", f"Resolved after {_lasted(incident)}"
+    if incident.suppressed_by is not None:
+        parent = _line(incident.suppressed_by, 40)
+        return f"PART OF {parent}", f"Part of {parent}"
+    if incident.state is State.UNKNOWN:
+        return "UNKNOWN", "Unknown"
+    short = _SHORT[incident.severity]
+    if told is Told.WORSE:
+        before = delivery.seen_level
+        rise = incident.severity.word if before is None else f"{before.word} → {incident.severity.word}"
+        return f"WORSE {short}", f"Worse: {rise}"
+    if told is Told.REOPENED:
+        return f"REOPENED {short}", "Reopened"
+    return short, ""
+
+
+def _lead(incident: Incident) -> str:
+    summary = _line(incident.summary, 400)
+    if incident.state is State.RESOLVED:
+        return f"Was: {summary}"
+    other = _line(incident.suppressed_by, 40) if incident.suppressed_by else ""
+    if incident.state is not State.UNKNOWN:
+        return f"Explained by {other}, follow that one: {summary}" if other else summary
+    reason = _line(incident.reason, 300)
+    since = f"while {other} lasts" if other else f"since {_clock(incident.state_since, incident)}"
+    because = f": {reason}" if reason else ""
+    return f"Cannot tell {since}{because}. Last seen {_clock(incident.last_true_at, incident)}: {summary}"
+
+
+def _ending(incident: Incident) -> str:
+    """How it ended, and how bad it was."""
+    reason = _line(incident.reason, 300) or "recovered"
+    peak = magnitude(incident.rule, incident.peak_value)
+    worst = f"; worst was {peak} ({incident.peak.word})" if peak else f"; worst was {incident.peak.word}"
+    return f"{reason}{worst}. It was: {_line(incident.summary, 300)}"
+
+
+def _figures(incident: Incident) -> tuple[Figure, ...]:
+    over = incident.state is State.RESOLVED
+    first = [Figure("Since", f"{_clock(incident.pending_since, incident)} ({_lasted(incident)})")]
+    if over and incident.resolved_at is not None:
+        first = [
+            Figure(
+                "Lasted",
+                f"{_clock(incident.pending_since, incident)} to {_clock(incident.resolved_at, incident)}",
+            ),
+            Figure("Ended because", _line(incident.reason, 300) or "recovered"),
+        ]
+    first.append(Figure("Severity", _ladder(incident)))
+    peak = magnitude(incident.rule, incident.peak_value)
+    if peak and (over or peak != magnitude(incident.rule, incident.value)):
+        first.append(Figure("Worst value", peak))
+    if incident.reopened:
+        first.append(Figure("Reopened", "once" if incident.reopened == 1 else f"{incident.reopened} times"))
+    own = () if _calm(incident) else incident.evidence.figures
+    return (*first, *(Figure(_line(figure.name, 60), _line(figure.value, 200)) for figure in own))
+
+
+def _ladder(incident: Incident) -> str:
+    if incident.state is State.RESOLVED or incident.peak is incident.severity:
+        return incident.peak.word
+    return f"{incident.severity.word} (was {incident.peak.word})"
+
+
+def _context(incident: Incident, possible_duplicate_of: datetime | None) -> tuple[str, ...]:
+    parent = f"INC-{incident.parent_id}" if incident.parent_id is not None else None
+    lines = [f"Belongs to {parent}"] if parent and not incident.suppressed_by else []
+    marks = (("Acknowledged by", incident.acknowledged_by), ("Silenced by", incident.silenced_by))
+    lines += [f"{words} {_line(who, 80)}" for words, who in marks if who]
+    lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
+        incident.labels
+    )
+    return (*lines, *_duplicate(possible_duplicate_of))
+
+
+def _duplicate(of: datetime | None) -> tuple[str, ...]:
+    return () if of is None else (f"⚠️ possible duplicate of a send at {of:%H:%M:%S}Z",)
+
+
+def _title(rule: str) -> str:
+    return _line(rule.replace("_", " ").capitalize(), 60)
+
+
+def _place(incident: Incident) -> str:
+    target = _line(incident.target, 80)
+    return target if incident.database is None else f"{_line(incident.database, 63)} @ {target}"
+
+
+def _lasted(incident: Incident) -> str:
+    """As far as it is known: time in which nothing could be seen is not counted."""
+    until = incident.evaluated_at
+    if incident.state is State.UNKNOWN:
+        until = incident.last_true_at
+    elif incident.state is State.RESOLVED and incident.resolved_at is not None:
+        until = incident.resolved_at
+    return format_duration(max((until - incident.pending_since).total_seconds(), 0))
+
+
+def _clock(at: datetime, incident: Incident) -> str:
+    """The time of day, and the date where it is not that of the message."""
+    same_day = at.date() == incident.evaluated_at.date()
+    return f"{at:%H:%M:%S}Z" if same_day else f"{at:%Y-%m-%d %H:%M}Z"
+
+
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S}Z"

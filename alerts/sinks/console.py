@@ -1,0 +1,150 @@
+"""Prints incidents: for the first minutes with pgvigil, for a journal, or as JSON lines for another program."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Literal, TextIO
+
+from pydantic import Field
+
+from alerts.render import View, fit_block, view
+from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.evidence import Block, Step
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.plugins import Params, Sink, SinkKind
+from pgvigil.text import printable
+
+_LITERAL_LIMIT = 8_000
+_RESET, _BOLD, _GREEN = "\x1b[0m", "\x1b[1m", "\x1b[32m"
+_COLOURS = {Level.CRITICAL: "\x1b[31m", Level.WARNING: "\x1b[33m", Level.INFO: "\x1b[36m", Level.HOLD: ""}
+
+
+class ConsoleParams(Params):
+    stream: Literal["stdout", "stderr"] = Field("stdout", description="Where to write: stdout or stderr.")
+    format: Literal["text", "json"] = Field(
+        "text", description="text for people, json for one object a line."
+    )
+    colour: Literal["auto", "always", "never"] = Field(
+        "auto", description="auto colours a terminal and nothing else."
+    )
+
+
+class ConsoleSink:
+    """Lines that are printed stay printed: there is nothing to edit, and nothing to look up."""
+
+    can_edit = False
+    can_reply = False
+
+    def __init__(self, stream: TextIO, params: ConsoleParams) -> None:
+        self._stream = stream
+        self._json = params.format == "json"
+        self._colour = params.colour == "always" or (params.colour == "auto" and stream.isatty())
+
+    def perform(
+        self,
+        act: Act,
+        incident: Incident,
+        delivery: Delivery,
+        *,
+        possible_duplicate_of: datetime | None = None,
+    ) -> Mapping[str, str]:
+        """See `Sink.perform`."""
+        if not act.creates:
+            raise DeliveryError(DeliveryFailure.REJECTED, "what is printed cannot be edited")
+        shown = view(incident, delivery, told=act.told, possible_duplicate_of=possible_duplicate_of)
+        text = as_json(act, incident, shown) if self._json else as_text(shown)
+        self._write(self._coloured(text, incident) if self._colour and not self._json else text)
+        return {}
+
+    def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.find`: there is no way."""
+        raise CannotLookError("what was printed cannot be read back")
+
+    def check(self) -> tuple[str, ...]:
+        """See `Sink.check`."""
+        return ("the console sink's stream is closed",) if self._stream.closed else ()
+
+    def close(self) -> None:
+        """The stream is not ours to close."""
+
+    def _write(self, text: str) -> None:
+        """One write, so that two sinks on one terminal do not mix their lines."""
+        encoding = self._stream.encoding or "utf-8"
+        safe = f"{text}\n".encode(encoding, "replace").decode(encoding)
+        try:
+            self._stream.write(safe)
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            words = getattr(error, "strerror", None) or "the stream is closed"
+            raise DeliveryError(DeliveryFailure.MISCONFIGURED, f"cannot print: {words}") from None
+
+    def _coloured(self, text: str, incident: Incident) -> str:
+        head, _, rest = text.partition("\n")
+        colour = _GREEN if incident.state is State.RESOLVED else _COLOURS[incident.severity]
+        return f"{_BOLD}{colour}{head}{_RESET}\n{rest}"
+
+
+def as_text(shown: View) -> str:
+    """The whole view in plain lines, set off by a blank line."""
+    return "\n".join(_lines(shown)) + "\n"
+
+
+def _lines(shown: View) -> Iterator[str]:
+    yield shown.header
+    yield f"  {shown.lead}"
+    if shown.impact:
+        yield f"  {shown.impact}"
+    width = max((len(figure.name) for figure in shown.figures), default=0)
+    yield from (f"  {figure.name:<{width}}  {figure.value}" for figure in shown.figures)
+    for block in shown.blocks:
+        yield from _block(block)
+    if shown.cause:
+        yield f"  Likely cause: {shown.cause}"
+    if shown.steps:
+        yield "  Do this:"
+    for number, step in enumerate(shown.steps, 1):
+        yield from _step(number, step)
+    yield from (f"  + {note}" for note in shown.notes)
+    yield from (f"  {line}" for line in shown.context)
+    yield f"  {shown.footer}"
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield f"  {printable(block.title) or block.kind.value}:"
+    yield from (f"    {line}" for line in fit_block(block.text, _LITERAL_LIMIT).split("\n"))
+
+
+def _step(number: int, step: Step) -> Iterator[str]:
+    yield f"    {number}. {printable(step.text)}"
+    if step.sql:
+        yield from (f"       {line}" for line in fit_block(step.sql, _LITERAL_LIMIT).split("\n"))
+
+
+def as_json(act: Act, incident: Incident, shown: View) -> str:
+    """One line: what is told of which incident, and the parts of the message."""
+    head = {
+        "incident": incident.name,
+        "version": act.version,
+        "told": act.told,
+        "rule": incident.rule,
+        "target": incident.target,
+        "database": incident.database,
+        "state": incident.state,
+        "severity": incident.severity.word,
+    }
+    return json.dumps(head | {"message": asdict(shown)}, ensure_ascii=True)
+
+
+def _build(_name: str, params: ConsoleParams, _public_url: str) -> Sink:
+    return ConsoleSink(sys.stdout if params.stream == "stdout" else sys.stderr, params)
+
+
+SINK = SinkKind(
+    name="console",
+    summary="The terminal or journal that pgvigil runs in.",
+    params=ConsoleParams,
+    build=_build,
+)

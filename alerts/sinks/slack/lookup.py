@@ -1,0 +1,62 @@
+"""Finding what was sent before, by the metadata of messages."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.sinks.slack.errors import BLIND, RefusedError
+from alerts.sinks.slack.message import EVENT_TYPE, metadata_of
+from pgvigil.model.delivery import Act, CannotLookError
+from pgvigil.model.incident import Incident
+
+Call = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+# Slack's stamps are of Slack's clock: a host whose clock is an hour off still finds its message.
+CLOCK_SKEW = timedelta(hours=1)
+_PAGE = 200
+_PAGES = 10
+
+
+def find_message(
+    call: Call, act: Act, incident: Incident, *, channel: str, since: datetime | None, thread: str | None
+) -> str | None:
+    """The ts of what `act` created in the channel, or in the thread, or None when it is not there.
+
+    Raises CannotLookError without the scope, and when there is more to read than is reasonable.
+    """
+    where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
+    if since is not None:
+        where["oldest"] = f"{(since - CLOCK_SKEW).timestamp():.6f}"
+    if thread is not None:
+        where["ts"] = thread
+    method = "conversations.history" if thread is None else "conversations.replies"
+    wanted = metadata_of(act, incident)["event_payload"]
+    try:
+        for message in _messages(call, method, where):
+            if _matches(message.get("metadata"), wanted):
+                return str(message["ts"])
+    except RefusedError as refused:
+        if refused.error in BLIND:
+            raise CannotLookError(f"Slack says {refused.error} to {method}") from None
+        raise
+    return None
+
+
+def _messages(call: Call, method: str, where: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for _ in range(_PAGES):
+        answer = call(method, where)
+        yield from answer.get("messages") or ()
+        cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+        if not cursor:
+            return
+        where = where | {"cursor": cursor}
+    raise CannotLookError(f"more than {_PAGE * _PAGES:,} messages to look through")
+
+
+def _matches(metadata: Any, wanted: Mapping[str, Any]) -> bool:
+    if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
+        return False
+    payload = metadata.get("event_payload")
+    return isinstance(payload, dict) and all(
+        payload.get(key) == wanted[key] for key in ("act", "rule", "fault")
+    )

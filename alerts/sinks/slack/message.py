@@ -1,0 +1,239 @@
+"""From a view of an incident to what Slack is sent, in three tiers; pure.
+
+FULL uses rich text, where text from a database is literal. SIMPLE uses only the oldest blocks, TEXT none at
+all, so that a message arrives even where Slack refuses its form.
+"""
+
+import hashlib
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from alerts.render import View, fit_block, reply, view
+from alerts.sinks.slack import blocks as b
+from alerts.sinks.slack.text import escape, fence, fit, mrkdwn, weight
+from pgvigil.model.delivery import Act, ActKind, Delivery
+from pgvigil.model.evidence import Block, Step
+from pgvigil.model.incident import Incident
+
+EVENT_TYPE = "pgvigil_incident"
+TOTAL_LIMIT = 11_000  # Slack refuses near 13,200 (bolt-js#2509)
+_TEXT_LIMIT = 3_500  # chat.update takes 4,000
+_STEPS_LIMIT = 8
+_BLOCKS_LIMIT = 6
+_NOTES_LIMIT = 6
+_SHARE = 2_400  # of a section in SIMPLE: mrkdwn sections hold 3,000 with their markup
+
+
+class Tier(IntEnum):
+    """How much of Slack's form a message uses."""
+
+    TEXT = 0
+    SIMPLE = 1
+    FULL = 2
+
+    @property
+    def lower(self) -> "Tier | None":
+        return Tier(self - 1) if self else None
+
+
+def render(
+    act: Act,
+    incident: Incident,
+    delivery: Delivery,
+    *,
+    public_url: str = "",
+    tier: Tier = Tier.FULL,
+    possible_duplicate_of: datetime | None = None,
+) -> dict[str, Any]:
+    """The arguments `text`, `blocks` and `metadata` of chat.postMessage or chat.update."""
+    if act.kind is ActKind.REPLY and act.told is not None:
+        shown = reply(incident, delivery, act.told, possible_duplicate_of=possible_duplicate_of)
+        body = _reply_blocks(shown, incident, public_url)
+    else:
+        shown = view(incident, delivery, told=act.told, possible_duplicate_of=possible_duplicate_of)
+        body = (
+            _full(shown, incident, public_url) if tier is Tier.FULL else _simple(shown, incident, public_url)
+        )
+    metadata = metadata_of(act, incident)
+    if tier is Tier.TEXT:
+        return {"text": _text(shown, incident, public_url), "blocks": [], "metadata": metadata}
+    return {"text": mrkdwn(shown.notification, 300), "blocks": body, "metadata": metadata}
+
+
+def metadata_of(act: Act, incident: Incident) -> dict[str, Any]:
+    """What reconciliation looks for. The digest tells two pgvigils in one channel apart."""
+    digest = hashlib.sha256(incident.fingerprint.encode(errors="replace")).hexdigest()[:16]
+    payload = {
+        "incident": incident.id,
+        "rule": fit(incident.rule, 100),
+        "version": act.version,
+        "act": act.key,
+        "fault": digest,
+    }
+    return {"event_type": EVENT_TYPE, "event_payload": payload}
+
+
+# --- full: literal wherever text from a database stands ------------------------------------------------------
+
+
+def _full(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
+    head = [b.header(fit(shown.header, b.HEADER_LIMIT)), _lead(shown), *_fields(shown)]
+    tail = [
+        *_cause(shown),
+        *_steps(shown.steps),
+        *_notes(shown.notes),
+        *_small_print(shown, incident, public_url),
+    ]
+    return [*head, *_evidence(shown.blocks, TOTAL_LIMIT - b.used(head) - b.used(tail)), *tail]
+
+
+def _lead(shown: View) -> b.Block:
+    elements = [*b.mentions(shown.mention), b.bold(fit(shown.lead, 700) or "…")]
+    if shown.impact:
+        elements.append(b.plain("\n" + fit(shown.impact, 900)))
+    return b.rich(b.line(*elements))
+
+
+def _fields(shown: View) -> list[b.Block]:
+    texts = [
+        f"*{mrkdwn(figure.name, 60)}*\n{mrkdwn(figure.value, 180) or '-'}"
+        for figure in shown.figures[: b.FIELDS_LIMIT]
+    ]
+    return [b.fields(texts)] if texts else []
+
+
+def _evidence(given: tuple[Block, ...], budget: int) -> list[b.Block]:
+    """Each block as much as there is room for, the first ones first."""
+    made: list[b.Block] = []
+    for block in given[:_BLOCKS_LIMIT]:
+        title = fit(block.title, 150) or block.kind.value.capitalize()
+        room = min(budget - weight(title) - 120, b.LITERAL_LIMIT)
+        if room < 200:
+            break
+        made.append(
+            b.rich(b.line(b.bold(title)), b.literal(fit_block(block.text, room, weight) or "(empty)"))
+        )
+        budget -= b.used(made[-1])
+    left_out = len(given) - len(made)
+    return [*made, b.rich(b.line(b.plain(f"… {left_out} more parts left out")))] if left_out else made
+
+
+def _cause(shown: View) -> list[b.Block]:
+    return [b.rich(b.line(b.bold("Likely cause  "), b.plain(fit(shown.cause, 800))))] if shown.cause else []
+
+
+def _steps(steps: tuple[Step, ...]) -> list[b.Block]:
+    """Numbered; commands stand alone, so that a long press copies one."""
+    if not steps:
+        return []
+    elements = [b.line(b.bold("Do this"))]
+    room = 2_600
+    for number, step in enumerate(steps[:_STEPS_LIMIT], 1):
+        text = f"{number}. {fit(step.text, 300)}"
+        sql = fit_block(step.sql, 600, weight) if step.sql else ""
+        room -= weight(text) + weight(sql)
+        if room < 0:
+            elements.append(b.line(b.plain(f"… {len(steps) - number + 1} more steps")))
+            return [b.rich(*elements)]
+        elements.append(b.line(b.plain(text)))
+        elements += [b.literal(sql)] if sql else []
+    return [b.rich(*elements)]
+
+
+def _notes(notes: tuple[str, ...]) -> list[b.Block]:
+    if not notes:
+        return []
+    shown = [fit(note, 150) or "…" for note in notes[:_NOTES_LIMIT]]
+    if len(notes) > _NOTES_LIMIT:
+        shown.append(f"… {len(notes) - _NOTES_LIMIT} more")
+    return [b.rich(b.line(b.bold("Part of this")), b.bullets(shown))]
+
+
+def _small_print(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
+    """The footer is the last line of every message, in a block of its own."""
+    small = [b.context([mrkdwn(text, 200) for text in shown.context[:5]])] if shown.context else []
+    return [*small, b.context([_footer(shown, incident, public_url)])]
+
+
+def _footer(shown: View, incident: Incident, public_url: str) -> str:
+    rest = shown.footer.removeprefix(incident.name)
+    url = escape(public_url.rstrip("/")).replace("|", "%7C")
+    name = f"<{url}/#{incident.name}|{incident.name}>" if url and len(url) < 500 else incident.name
+    return f"{name} {mrkdwn(rest, 250)}"
+
+
+def _reply_blocks(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
+    lead = [
+        *b.mentions(shown.mention),
+        b.bold(f"{shown.symbol} {shown.status}"),
+        b.plain(f"\n{fit(shown.lead, 700)}"),
+    ]
+    return [b.rich(b.line(*lead)), *_small_print(shown, incident, public_url)]
+
+
+# --- simple: sections of mrkdwn ------------------------------------------------------------------------------
+
+
+def _simple(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
+    head = [b.header(fit(shown.header, b.HEADER_LIMIT)), b.section(_lead_text(shown)), *_fields(shown)]
+    tail = [b.section(text) for text in (_cause_text(shown), _steps_text(shown), _notes_text(shown)) if text]
+    tail += _small_print(shown, incident, public_url)
+    budget = TOTAL_LIMIT - b.used(head) - b.used(tail)
+    evidence = []
+    for block in shown.blocks[:_BLOCKS_LIMIT]:
+        room = min(_SHARE, budget - 200)
+        if room < 200:
+            break
+        evidence.append(b.section(_block_text(block, room)))
+        budget -= b.used(evidence[-1])
+    return [*head, *evidence, *tail]
+
+
+def _lead_text(shown: View) -> str:
+    called = b.mention_text(shown.mention)
+    words = f"{called} *{mrkdwn(shown.lead, 700)}*".lstrip()
+    return f"{words}\n{mrkdwn(shown.impact, 900)}" if shown.impact else words
+
+
+def _cause_text(shown: View) -> str:
+    return f"*Likely cause*  {mrkdwn(shown.cause, 800)}" if shown.cause else ""
+
+
+def _steps_text(shown: View) -> str:
+    lines = ["*Do this*"]
+    for number, step in enumerate(shown.steps[:_STEPS_LIMIT], 1):
+        lines.append(f"{number}. {mrkdwn(step.text, 120)}")
+        lines += [fence(fit_block(step.sql, 180, weight))] if step.sql else []
+    return "\n".join(lines) if shown.steps else ""
+
+
+def _notes_text(shown: View) -> str:
+    lines = [f"• {mrkdwn(note, 150)}" for note in shown.notes[:_NOTES_LIMIT]]
+    return "\n".join(["*Part of this*", *lines]) if lines else ""
+
+
+def _block_text(block: Block, limit: int) -> str:
+    return f"*{mrkdwn(block.title, 150)}*\n{fence(fit_block(block.text, limit, weight))}"
+
+
+# --- text: nothing that could be refused -------------------------------------------------------------------
+
+
+def _text(shown: View, incident: Incident, public_url: str) -> str:
+    called = b.mention_text(shown.mention)
+    head = [
+        f"{called} {mrkdwn(shown.header, 200)}".lstrip(),
+        mrkdwn(shown.lead, 400),
+        mrkdwn(shown.impact, 300),
+    ]
+    head += [f"{mrkdwn(figure.name, 40)}: {mrkdwn(figure.value, 80)}" for figure in shown.figures[:6]]
+    cause = f"Likely cause: {mrkdwn(shown.cause, 400)}" if shown.cause else ""
+    tail = [cause, *(mrkdwn(text, 200) for text in shown.context[:5])]
+    tail.append(_footer(shown, incident, public_url))
+    room = _TEXT_LIMIT - sum(len(text) + 1 for text in (*head, *tail))
+    middle = [_steps_text(shown)] if len(_steps_text(shown)) < room else []
+    room -= sum(map(len, middle))
+    if shown.blocks and room > 500:
+        middle.insert(0, _block_text(shown.blocks[0], room - 200))
+    return "\n".join(text for text in (*head, *middle, *tail) if text)

@@ -1,0 +1,138 @@
+"""The sink with a bot token: posts, edits in place, replies in the thread, finds what it sent."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from alerts.sinks.slack.api import SlackApi
+from alerts.sinks.slack.errors import CHANNEL, RefusedError
+from alerts.sinks.slack.lookup import find_message
+from alerts.sinks.slack.message import Tier, render
+from alerts.sinks.slack.setup import channel_problems, find_channel, looks_like_id, scope_problems
+from alerts.sinks.slack.tiers import TierMemory
+from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
+from pgvigil.model.incident import Incident
+
+_ALWAYS = {"unfurl_links": False, "unfurl_media": False}
+
+
+class SlackSink:
+    """A handle is `{"channel": id, "ts": stamp}` of the root message, also after a reply."""
+
+    can_edit = True
+    can_reply = True
+
+    def __init__(self, api: SlackApi, channel: str, public_url: str, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._named = channel
+        self._channel_id = channel if looks_like_id(channel) else None
+        self._public_url = public_url
+        self._tiers = TierMemory(clock)
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """How many messages went out in a simpler form, because Slack refused the full one."""
+        return self._tiers.fallbacks
+
+    def perform(
+        self,
+        act: Act,
+        incident: Incident,
+        delivery: Delivery,
+        *,
+        possible_duplicate_of: datetime | None = None,
+    ) -> Mapping[str, str]:
+        """See `Sink.perform`. A refusal creates nothing, so the same act may be tried in a simpler form at once."""
+        address = self._address(act, delivery)
+
+        def attempt(tier: Tier) -> Mapping[str, Any]:
+            message = render(
+                act,
+                incident,
+                delivery,
+                public_url=self._public_url,
+                tier=tier,
+                possible_duplicate_of=possible_duplicate_of,
+            )
+            if act.creates and not message["blocks"]:
+                del message["blocks"]  # in an edit the empty list removes those that are there
+            method = "chat.postMessage" if act.creates else "chat.update"
+            return self._api.call(method, address | message, creates=act.creates)
+
+        try:
+            answer = self._tiers.send(incident.id, attempt)
+        except RefusedError as refused:
+            raise self._failure(refused, act, address) from None
+        return self._handle(act, delivery, answer)
+
+    def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
+        """See `Sink.find`."""
+        remote = dict(delivery.remote)
+        thread = remote.get("ts") if act.kind is ActKind.REPLY else None
+        try:
+            channel = remote["channel"] if thread else self._resolved()
+            ts = find_message(
+                self._api.call, act, incident, channel=channel, since=delivery.act_at, thread=thread
+            )
+        except RefusedError as refused:
+            raise refused.as_delivery(creates=False) from None
+        if ts is None:
+            return None
+        return remote if thread else {"channel": channel, "ts": ts}
+
+    def check(self) -> tuple[str, ...]:
+        """See `Sink.check`. Resolves the channel's name, so that renaming it changes nothing while we run."""
+        try:
+            self._api.call("auth.test", {})
+            channel = find_channel(self._api.call, self._named)
+        except RefusedError as refused:
+            if refused.error == "missing_scope":
+                scopes = tuple(scope_problems(self._api.scopes, private=False))
+                return (*scopes, "the token lacks the scope channels:read: the channel is not checked")
+            return (str(refused.as_delivery(creates=False)),)
+        except DeliveryError as error:
+            return (str(error),)
+        if channel is not None:
+            self._channel_id = str(channel["id"])
+        scopes = tuple(scope_problems(self._api.scopes, private=bool(channel and channel.get("is_private"))))
+        return (*scopes, *channel_problems(channel, self._named, self._api.scopes))
+
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
+    def _address(self, act: Act, delivery: Delivery) -> dict[str, Any]:
+        if act.kind is ActKind.POST:
+            return {"channel": self._channel_id or self._named} | _ALWAYS
+        channel, ts = delivery.remote.get("channel"), delivery.remote.get("ts")
+        if not channel or not ts:
+            raise DeliveryError(DeliveryFailure.GONE, "there is no message to edit or answer")
+        if act.kind is ActKind.EDIT:
+            return {"channel": channel, "ts": ts}
+        heard = act.told in (Told.WORSE, Told.REOPENED)
+        return {"channel": channel, "thread_ts": ts, "reply_broadcast": heard} | _ALWAYS
+
+    def _handle(self, act: Act, delivery: Delivery, answer: Mapping[str, Any]) -> Mapping[str, str]:
+        if act.kind is not ActKind.POST:
+            return dict(delivery.remote)
+        self._channel_id = str(answer["channel"])
+        return {"channel": self._channel_id, "ts": str(answer["ts"])}
+
+    def _failure(self, refused: RefusedError, act: Act, address: Mapping[str, Any]) -> DeliveryError:
+        if refused.error in CHANNEL:
+            if act.kind is not ActKind.POST and self._channel_id not in (None, address["channel"]):
+                # The message is in a channel of former times; the one that is configured now may be well.
+                return DeliveryError(
+                    DeliveryFailure.GONE, f"Slack says {refused.error} of the former channel"
+                )
+            if not looks_like_id(self._named):
+                self._channel_id = None  # perhaps another channel has the name now
+        return refused.as_delivery(creates=act.creates)
+
+    def _resolved(self) -> str:
+        """The channel's id: history takes no names."""
+        if self._channel_id is None:
+            channel = find_channel(self._api.call, self._named)
+            if channel is None:
+                raise RefusedError("channel_not_found")
+            self._channel_id = str(channel["id"])
+        return self._channel_id
