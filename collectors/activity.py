@@ -111,19 +111,19 @@ SESSIONS = Query(
         Column("state", "state"),
         Column(
             "state_age_s",
-            "greatest(0, extract(epoch FROM clock_timestamp() - state_change))::float8",
+            "extract(epoch FROM clock_timestamp() - state_change)::float8",
             "How long it is in this state.",
             "s",
         ),
         Column(
             "xact_age_s",
-            "greatest(0, extract(epoch FROM clock_timestamp() - xact_start))::float8",
+            "extract(epoch FROM clock_timestamp() - xact_start)::float8",
             "Age of its transaction.",
             "s",
         ),
         Column(
             "query_age_s",
-            "greatest(0, extract(epoch FROM clock_timestamp() - query_start))::float8",
+            "extract(epoch FROM clock_timestamp() - query_start)::float8",
             "Time since its last statement began.",
             "s",
         ),
@@ -164,7 +164,7 @@ GROUPS = Query(
         Column("sessions", "count(*)", "Client connections.", "count"),
         Column(
             "longest_state_s",
-            "max(greatest(0, extract(epoch FROM clock_timestamp() - state_change)))::float8",
+            "max(extract(epoch FROM clock_timestamp() - state_change))::float8",
             "Longest time in this state.",
             "s",
         ),

@@ -79,20 +79,32 @@ class Lock(NamedTuple):
     wait_age_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A transaction that was prepared and holds its locks until somebody ends it by its gid."""
+
+    gid: str
+    age_s: float
+    database: str
+    owner: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitGraph:
     """One picture of all lock waits. Parallel workers appear as their leaders.
 
-    `blockers` gives for each examined waiter the pids in its way; `waits` the lock that it waits for, with
-    its age in `wait_age_s` always known. `held` are the locks that others have on those objects. Waiters
-    beyond MAX_EXAMINED are only counted, in `unexamined`. `blind` is True where our role cannot see who waits.
+    `blockers` gives for each examined waiter who is in its way: sessions by pid, prepared transactions by
+    gid. `waits` is the lock that each waits for, with `wait_age_s` always known, and `held` what others have
+    of those objects. Waiters beyond MAX_EXAMINED are only counted, in `unexamined`. `blind` is True where
+    our role cannot see who waits.
     """
 
     connections: int = 0
     unexamined: int = 0
     blind: bool = False
     sessions: Mapping[int, WaitSession] = field(default_factory=dict)
-    blockers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
+    blockers: Mapping[int, tuple[int | str, ...]] = field(default_factory=dict)
     waits: Mapping[int, Lock] = field(default_factory=dict)
     held: tuple[Lock, ...] = ()
 
@@ -136,9 +148,9 @@ SESSIONS = Query(
         Column("application", "coalesce(application_name, '')"),
         Column("client", "coalesce(host(client_addr), 'local')"),
         Column("state", "coalesce(state, backend_type)"),
-        Column("state_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - state_change))::float8"),
-        Column("xact_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - xact_start))::float8"),
-        Column("query_age_s", "greatest(0, extract(epoch FROM clock_timestamp() - query_start))::float8"),
+        Column("state_age_s", "extract(epoch FROM clock_timestamp() - state_change)::float8"),
+        Column("xact_age_s", "extract(epoch FROM clock_timestamp() - xact_start)::float8"),
+        Column("query_age_s", "extract(epoch FROM clock_timestamp() - query_start)::float8"),
         Column("query_id", "query_id", needs="pg_stat_activity.query_id", otherwise="NULL::bigint"),
         Column("query", "left(query, 4096)"),
     ),
@@ -153,10 +165,10 @@ LOCKS = Query(
     row=Lock,
     columns=(
         Column("pid", "coalesce(worker.leader_pid, l.pid, 0)"),
-        Column("gid", "prepared.gid"),
-        Column("gid_age_s", "extract(epoch FROM clock_timestamp() - prepared.prepared)::float8", unit="s"),
-        Column("gid_database", "prepared.database::text"),
-        Column("gid_owner", "prepared.owner::text"),
+        Column("gid", "l.gid"),
+        Column("gid_age_s", "extract(epoch FROM clock_timestamp() - l.prepared)::float8", unit="s"),
+        Column("gid_database", "l.gid_database::text"),
+        Column("gid_owner", "l.owner::text"),
         Column("granted", "l.granted"),
         Column("mode", "l.mode"),
         Column("locktype", "l.locktype"),
@@ -170,7 +182,7 @@ LOCKS = Query(
         ),
         Column(
             "wait_age_s",
-            "greatest(0, extract(epoch FROM clock_timestamp() - l.waitstart))::float8",
+            "extract(epoch FROM clock_timestamp() - l.waitstart)::float8",
             unit="s",
             needs="pg_locks.waitstart",
             otherwise="NULL::float8",
@@ -178,18 +190,23 @@ LOCKS = Query(
     ),
     source="""
     FROM (
-      SELECT every.*, bool_or(NOT granted) OVER (PARTITION BY tag) AS contended
-      FROM (
+      WITH every AS MATERIALIZED (
         SELECT *, concat_ws('/', locktype, database, relation, page, tuple, virtualxid, transactionid, classid,
                             objid, objsubid) AS tag
         FROM pg_locks
-      ) AS every
+      ), prepared AS (
+        SELECT own.virtualtransaction, p.gid, p.prepared, p.database, p.owner
+        FROM every AS own JOIN pg_prepared_xacts AS p ON p.transaction = own.transactionid
+        WHERE own.pid IS NULL AND own.locktype = 'transactionid' AND own.granted
+      )
+      SELECT every.*, gid, prepared, prepared.database AS gid_database, owner
+      FROM every LEFT JOIN prepared
+        ON every.pid IS NULL AND every.virtualtransaction = prepared.virtualtransaction
+      WHERE tag IN (SELECT tag FROM every WHERE NOT granted)
+         OR (granted AND locktype = 'tuple' AND pid = ANY (%(pids)s::int[]))
     ) AS l
     LEFT JOIN pg_stat_get_activity(NULL) AS worker
       ON worker.pid = l.pid AND worker.backend_type = 'parallel worker'
-    LEFT JOIN pg_prepared_xacts AS prepared
-      ON l.pid IS NULL AND l.virtualtransaction = '-1/' || prepared.transaction
-    WHERE l.contended OR (l.granted AND l.locktype = 'tuple' AND l.pid = ANY (%(pids)s::int[]))
     """,
 )
 
@@ -201,20 +218,34 @@ def _read(reader: Reader) -> WaitGraph:
     if not pids:
         return WaitGraph(connections=waiting.connections, blind=blind)
     examined = pids[:MAX_EXAMINED]
-    blocked: tuple[Blocked, ...] = reader.rows(BLOCKED, {"pids": examined})
-    blockers = {row.pid: tuple(dict.fromkeys(row.blockers)) for row in blocked if row.blockers}
-    involved = sorted({*blockers, *(pid for pids in blockers.values() for pid in pids)} - {0})
+    blocked = {row.pid: row.blockers for row in reader.rows(BLOCKED, {"pids": examined}) if row.blockers}
+    involved = sorted({*blocked, *(pid for blockers in blocked.values() for pid in blockers)} - {0})
     sessions: dict[int, WaitSession] = {row.pid: row for row in reader.rows(SESSIONS, {"pids": involved})}
-    locks: tuple[Lock, ...] = reader.rows(LOCKS, {"pids": sorted(blockers)})
+    locks: tuple[Lock, ...] = reader.rows(LOCKS, {"pids": sorted(blocked)})
+    waits = _waits(locks, sessions, exact=reader.facts.has("pg_locks.waitstart"))
+    held = tuple(lock for lock in locks if lock.granted)
     return WaitGraph(
         connections=waiting.connections,
         unexamined=len(pids) - len(examined),
         blind=blind,
         sessions=sessions,
-        blockers={pid: found for pid, found in blockers.items() if pid in sessions},
-        waits=_waits(locks, sessions, exact=reader.facts.has("pg_locks.waitstart")),
-        held=tuple(lock for lock in locks if lock.granted),
+        prepared={lock.gid: _prepared(lock, lock.gid) for lock in held if lock.gid is not None},
+        blockers={pid: _in_the_way(blocked[pid], waits.get(pid), held) for pid in blocked if pid in sessions},
+        waits=waits,
+        held=held,
     )
+
+
+def _prepared(lock: Lock, gid: str) -> Prepared:
+    return Prepared(gid, lock.gid_age_s or 0.0, lock.gid_database or "", lock.gid_owner or "")
+
+
+def _in_the_way(blockers: list[int], wait: Lock | None, held: tuple[Lock, ...]) -> tuple[int | str, ...]:
+    """Who blocks, once each: pid 0 becomes the prepared transactions that hold a lock on the same object."""
+    sessions = [pid for pid in dict.fromkeys(blockers) if pid]
+    if 0 not in blockers or wait is None:
+        return tuple(sessions)
+    return (*sessions, *sorted({lock.gid for lock in held if lock.gid is not None and lock.tag == wait.tag}))
 
 
 def _waits(locks: tuple[Lock, ...], sessions: Mapping[int, WaitSession], *, exact: bool) -> dict[int, Lock]:
@@ -242,5 +273,8 @@ COLLECTOR = Collector(
     timeout_s=5.0,
     queries=(WAITING, BLOCKED, SESSIONS, LOCKS),
     read=_read,
-    tables={SESSIONS.name: lambda graph: tuple(graph.sessions.values())},
+    tables={
+        SESSIONS.name: lambda graph: tuple(graph.sessions.values()),
+        LOCKS.name: lambda graph: (*graph.waits.values(), *graph.held),
+    },
 )
