@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collectors.activity import ActivityReading, Session, SessionGroup
+from collectors.lock_waits import Lock, Prepared, WaitGraph, WaitSession
 from pgvigil.model.finding import Finding
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Context
@@ -99,3 +100,68 @@ def assert_harmless(finding: Finding) -> None:
     for text in literal:
         assert text.replace("\n", "").isprintable(), text
         assert "4111-1111" not in text
+
+
+def wait_session(pid: int, **different: Any) -> WaitSession:
+    """A client's session that waits, or is in the way."""
+    quiet: dict[str, Any] = {
+        "pid": pid,
+        "backend_start": STARTED,
+        "backend_type": "client backend",
+        "database": "shop",
+        "user_name": "ci_user",
+        "application": f"app{pid}",
+        "client": "10.0.0.7",
+        "state": "active",
+        "state_age_s": 10.0,
+        "xact_age_s": 10.0,
+        "query_age_s": 10.0,
+        "query_id": 1000 + pid,
+        "query": "UPDATE invoices SET card = '4111-1111' WHERE id = 7",
+    }
+    return WaitSession(**{**quiet, **different})
+
+
+def lock(pid: int, **different: Any) -> Lock:
+    """A wait of ten seconds for the table invoices."""
+    quiet: dict[str, Any] = {
+        "pid": pid,
+        "gid": None,
+        "gid_age_s": None,
+        "gid_database": None,
+        "gid_owner": None,
+        "granted": False,
+        "mode": "RowExclusiveLock",
+        "locktype": "relation",
+        "tag": "relation/5/16412",
+        "database_oid": 5,
+        "relation_oid": 16412,
+        "relation": "invoices",
+        "wait_age_s": 10.0,
+    }
+    return Lock(**{**quiet, **different})
+
+
+def wait_graph(
+    blockers: dict[int, tuple[int | str, ...]],
+    *,
+    sessions: tuple[WaitSession, ...] = (),
+    waits: tuple[Lock, ...] = (),
+    held: tuple[Lock, ...] = (),
+    prepared: tuple[Prepared, ...] = (),
+    **different: Any,
+) -> WaitGraph:
+    """The sessions and waits that are not given are the quiet ones."""
+    pids = {*blockers, *(each for found in blockers.values() for each in found if isinstance(each, int))}
+    known = {each.pid: each for each in sessions}
+    return WaitGraph(
+        **{
+            "connections": 120,
+            "sessions": {pid: known.get(pid, wait_session(pid)) for pid in pids},
+            "prepared": {each.gid: each for each in prepared},
+            "blockers": blockers,
+            "waits": {**{pid: lock(pid) for pid in blockers}, **{each.pid: each for each in waits}},
+            "held": held,
+            **different,
+        }
+    )
