@@ -1,0 +1,35 @@
+"""Up means that a real server answered a real query."""
+
+from contextlib import closing
+
+import psycopg
+
+from collectors.availability import COLLECTOR
+from pgvigil.model.availability import Availability
+from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.session import connect
+from pgvigil.scratch.server import ScratchServer
+from tests.support.servers import Server
+
+
+def test_a_primary_is_up_since_its_start(each_server: Server) -> None:
+    with closing(connect(Dsn.parse(each_server.dsn()))) as session, each_server.connect() as admin:
+        (started_at,) = admin.execute("SELECT pg_postmaster_start_time()").fetchone() or (None,)
+        assert COLLECTOR.read(session) == Availability(up=True, started_at=started_at, in_recovery=False)
+
+
+def test_a_promotion_is_seen_by_the_session_that_saw_the_standby(own_server: ScratchServer) -> None:
+    own_server.stop()
+    (own_server.data / "standby.signal").touch()
+    own_server.start_again()
+    with closing(connect(Dsn.parse(own_server.dsn()))) as session:
+        assert session.facts.in_recovery
+        assert COLLECTOR.read(session).in_recovery
+        promote(own_server)
+        assert COLLECTOR.read(session).in_recovery is False
+
+
+def promote(server: ScratchServer) -> None:
+    """Waits until the server is a primary."""
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        assert admin.execute("SELECT pg_promote(true, 30)").fetchone() == (True,)
