@@ -5,21 +5,27 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pgvigil.model.level import Level
 from pgvigil.postgres import plain
 from pgvigil.scratch.server import ScratchServer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """`begin` and `undo` may each be called again; both raise `plain.Error` when the server cannot do it.
 
-    `rules` are those that should see it.
+    `rules` are those that should see it, at level `until` at least, before it is undone `hold_s` later; a
+    `lasting` scene stays while the others play.
     """
 
     title: str
     begin: Callable[[], None]
+    remedy: str
     undo: Callable[[], None]
     rules: tuple[str, ...]
+    until: Level = Level.WARNING
+    hold_s: float = 1.0
+    lasting: bool = False
 
 
 class Migration:
@@ -130,19 +136,33 @@ def scenes(server: ScratchServer, shop_dsn: str) -> tuple[Scene, ...]:
     dropped, restart = DroppedIndex(shop_dsn), Restart(server)
     return (
         Scene(
-            "A migration leaves a constraint NOT VALID and a unique index that could not be built",
-            migration.begin,
-            migration.undo,
-            ("constraint_not_valid", "invalid_index"),
+            title="A migration leaves a constraint NOT VALID and a unique index that could not be built.",
+            begin=migration.begin,
+            remedy="The constraint is validated and the broken index dropped.",
+            undo=migration.undo,
+            rules=("constraint_not_valid", "invalid_index"),
+            lasting=True,
         ),
         Scene(
-            "A report forgets its transaction; ALTER TABLE queues behind it, and the checkout behind that",
-            pile_up.begin,
-            pile_up.undo,
-            ("blocking_chain",),
+            title="A report forgets its transaction; ALTER TABLE queues behind it, and the checkout behind that.",
+            begin=pile_up.begin,
+            remedy="The forgotten transaction ends.",
+            undo=pile_up.undo,
+            rules=("blocking_chain",),
+            until=Level.CRITICAL,
         ),
         Scene(
-            "Somebody drops the index that every basket needs", dropped.begin, dropped.undo, ("slow_query",)
+            title="Somebody drops the index that every basket needs.",
+            begin=dropped.begin,
+            remedy="The index is built again.",
+            undo=dropped.undo,
+            rules=("slow_query",),
         ),
-        Scene("The server is stopped", restart.begin, restart.undo, ("target_down",)),
+        Scene(
+            title="The server is stopped.",
+            begin=restart.begin,
+            remedy="The server is started again.",
+            undo=restart.undo,
+            rules=("target_down",),
+        ),
     )

@@ -15,6 +15,8 @@ FUNCTION_MEDIAN_LINES = 8
 BOUNDARIES = (
     "alerts.engine",
     "alerts.outbox",
+    "alerts.sinks",
+    "daemon.cli",
     "daemon.cli",
     "daemon.clock",
     "daemon.demo",
