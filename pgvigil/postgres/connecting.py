@@ -180,9 +180,7 @@ def _wait(descriptor: int, status: pq.PollingStatus, deadline_s: float) -> None:
 def _wrap(pgconn: pq.abc.PGconn) -> MonitorConnection:
     connection = MonitorConnection(pgconn)
     connection.autocommit = True
-    connection.prepare_threshold = (
-        None  # plans of ours would stay in the server's memory and break in poolers
-    )
+    connection.prepare_threshold = None  # our plans would stay in the server's memory, and break in poolers
     return connection
 
 
