@@ -1,6 +1,7 @@
 """Runs statements on one connection: under a deadline on both sides, and with every error classified."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import psycopg
@@ -53,7 +54,7 @@ class Channel:
         if self.closed:
             raise ReadError(Failure(FailureKind.LOST, "the connection was given up after an earlier failure"))
         within_s = timeout_s + self._limits.margin_s
-        with limit(self._connection.pgconn.socket, within_s) as guard:
+        with self._limited(within_s) as guard:
             self._guard = guard
             try:
                 statement = text.encode(python_encoding(self._connection))
@@ -91,6 +92,12 @@ class Channel:
     def close(self) -> None:
         self._connection.close()
         self._connection.pgconn.finish()  # psycopg leaves a broken connection to the garbage collector
+
+    def _limited(self, within_s: float) -> AbstractContextManager[Limit]:
+        try:
+            return limit(self._connection.pgconn.socket, within_s)
+        except OSError as error:  # we are out of descriptors
+            raise ReadError(classify(error)) from None
 
     def _run(self, text: bytes, parameters: Parameters, timeout_ms: int) -> AnyCursor:
         cursor = self._connection.cursor(binary=True)

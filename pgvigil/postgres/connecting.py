@@ -1,6 +1,7 @@
 """Makes connections: every address within its deadline, every setting in force from the first statement."""
 
 import select
+import socket
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from psycopg.postgres import adapters as default_adapters
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.postgres import resolve
 from pgvigil.postgres.dsn import Dsn
-from pgvigil.postgres.errors import ReadError, classify_connect, safe_text
+from pgvigil.postgres.errors import ReadError, classify, classify_connect, safe_text
 from pgvigil.postgres.limits import Limits
 from pgvigil.postgres.passwords import PasswordError
 
@@ -129,9 +130,18 @@ def _open_address(
     try:
         return _with_settings_if_allowed(candidate, deadline_s)
     except _RefusedByLibpqError as error:
-        raise ReadError(classify_connect(str(error), where, secrets)) from None
+        raise ReadError(_our_fault() or classify_connect(str(error), where, secrets)) from None
     except TimeoutError:
         raise ReadError(Failure(FailureKind.SILENT, f"{where}: no answer within {timeout_s:g}s")) from None
+
+
+def _our_fault() -> Failure | None:
+    """Out of descriptors libpq fails with an empty text; the server must not be blamed for it."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return classify(error)
+    return None
 
 
 def _with_settings_if_allowed(candidate: dict[str, str], deadline_s: float) -> tuple[MonitorConnection, bool]:

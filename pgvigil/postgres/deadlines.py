@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 
 class Limit:
@@ -86,12 +87,19 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-@contextlib.contextmanager
-def limit(descriptor: int, seconds: float) -> Iterator[Limit]:
-    """Shuts down the socket behind `descriptor` when the block has not ended after `seconds`."""
+def limit(descriptor: int, seconds: float) -> AbstractContextManager[Limit]:
+    """Shuts down the socket behind `descriptor` when the block has not ended after `seconds`.
+
+    Raises OSError, before the block begins, when the process is out of descriptors.
+    """
     guard = Limit(descriptor)
+    _watchdog.watch(guard, time.monotonic() + seconds)
+    return _until_the_end(guard)
+
+
+@contextlib.contextmanager
+def _until_the_end(guard: Limit) -> Iterator[Limit]:
     try:
-        _watchdog.watch(guard, time.monotonic() + seconds)
         yield guard
     finally:
         guard.end()

@@ -73,7 +73,7 @@ _BY_TEXT = {
         r"server closed the connection",
         r"connection has been closed",
         r"Connection reset",
-        r"EOF detected",
+        r"EOF detected|unexpected eof",
         r"Broken pipe",
     ),
     FailureKind.SILENT: (

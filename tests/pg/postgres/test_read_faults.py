@@ -1,9 +1,11 @@
 """Whatever ends a read is told apart, in time, and never holds the thread."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -225,3 +227,27 @@ def test_nothing_of_ours_is_left_in_the_poolers_connection(pooled: Session) -> N
         "SELECT name FROM pg_settings WHERE source = 'session' AND name NOT IN ('client_encoding')"
     ).fetchall()
     assert left == []
+
+
+# --- our own limits ---
+
+
+def test_a_process_without_descriptors_blames_itself_and_goes_on_afterwards(database: Database) -> None:
+    dsn = Dsn.parse(database.dsn())
+    session = connect(dsn)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    taken = [os.dup(0) for _ in range(highest + 1)]  # every gap below the highest is closed
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
+    try:
+        reading = failure_of(session)
+        with pytest.raises(ReadError) as caught:
+            connect(dsn)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+    for failure in (reading, caught.value.failure):
+        assert failure == Failure(FailureKind.BUG, "OSError: [Errno 24] Too many open files")
+    assert session.rows(ONE) == ((1,),)
+    session.close()

@@ -46,6 +46,7 @@ CONNECT_TEXTS = [
     (AT + 'server certificate for "db2" does not match host name "db1"', "tls"),
     (AT + 'root certificate file "/root.crt" does not exist', "tls"),
     (AT + "SSL SYSCALL error: EOF detected", "lost"),
+    (AT + "SSL error: unexpected eof while reading", "lost"),
     (AT + "server closed the connection unexpectedly\n\tThis probably means", "lost"),
     (AT + "could not receive data from server: Connection reset by peer", "lost"),
     (AT + "Connection timed out\n\tIs the server running", "silent"),
