@@ -35,6 +35,12 @@ lint: setup ## ruff, check and format
 types: setup ## mypy --strict
 	$(BIN)/mypy
 
+docs: setup ## write what is generated: config.example.toml, docs/reference
+	$(BIN)/python -m daemon.settings.generate
+
+docs-check: setup ## the generated files are current
+	$(BIN)/python -m daemon.settings.generate --check
+
 check: ## what CI runs
 	bash .ci/run
 

@@ -7,6 +7,7 @@ from daemon.cli import codes
 
 COMMANDS = {
     "config": "daemon.cli.config",
+    "rules": "daemon.cli.rules",
 }
 
 

@@ -7,6 +7,9 @@ import typer
 from daemon.cli import codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
 from daemon.settings import ConfigErrors, Settings
+from daemon.settings.generate import example
+from daemon.settings.json_schema import json_schema
+from daemon.settings.plugins import Plugins
 
 app = typer.Typer(no_args_is_help=True, help="Check, print and describe the configuration.")
 
@@ -31,6 +34,18 @@ def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         print_json({"ok": True, "errors": [], "problems": problems})
     else:
         _print_summary(settings)
+
+
+@app.command("example")
+def print_example() -> None:
+    """Print a configuration with every key, its meaning and its default."""
+    typer.echo(example.text(Plugins.installed()), nl=False)
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    print_json(json_schema(Plugins.installed()))
 
 
 def _print_summary(settings: Settings) -> None:

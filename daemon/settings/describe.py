@@ -15,10 +15,10 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from pgvigil.units import format_duration, format_size
 
 _WORDS = {
-    "pgvigil-duration": 'a duration such as "30s", "5m", "1h30m"',
-    "pgvigil-size": 'a size such as "512kB", "10MB"',
+    "pgvigil-duration": "a duration",
+    "pgvigil-size": "a size",
     "pgvigil-percent": "a percentage",
-    "pgvigil-address": 'host:port, such as "127.0.0.1:9642"',
+    "pgvigil-address": "host:port",
     "uri": "a URL",
     "path": "a path",
     "password": "text",
@@ -29,6 +29,14 @@ _WORDS = {
     "array": "a list",
     "object": "a table",
     "null": "",
+}
+
+
+# Keys that every rule with a magnitude has, for rules that say no more about them.
+_LEVELS = {
+    "warning": "From here on it is a warning.",
+    "critical": "From here on it is critical.",
+    "clear": "At or below this it has recovered; between here and warning it goes on as it is.",
 }
 
 
@@ -58,9 +66,13 @@ def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-@cache
 def key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
     """Every key of a section with what it takes, its default and its meaning."""
+    return _key_docs(model)
+
+
+@cache
+def _key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
     schema = schema_of(model)
     docs = []
     for name, field in model.model_fields.items():
@@ -72,7 +84,7 @@ def key_docs(model: type[BaseModel]) -> tuple[KeyDoc, ...]:
                 takes=takes(prop),
                 required=field.is_required(),
                 default=_default(model, name),
-                description=field.description or "",
+                description=field.description or _LEVELS.get(key, ""),
                 schema=prop,
             )
         )
@@ -114,15 +126,26 @@ def takes(prop: Mapping[str, Any]) -> str:
     return word + _range(prop, kind)
 
 
+def brief(prop: Mapping[str, Any]) -> str:
+    """Only what a sample value does not show already: the choices, or the range."""
+    options = [option for option in prop.get("anyOf", ()) if option.get("type") != "null"]
+    inner = options[0] if len(options) == 1 else prop
+    kind = inner.get("format", inner.get("type", ""))
+    if "enum" in inner:
+        return takes(inner)
+    return "" if kind == "pgvigil-percent" else _range({**inner, **prop}, kind).removeprefix(", ")
+
+
 def _range(prop: Mapping[str, Any], kind: Any) -> str:
     low = prop.get("minimum", prop.get("ge"))
     high = prop.get("maximum", prop.get("le"))
     above, below = prop.get("exclusiveMinimum", prop.get("gt")), prop.get("exclusiveMaximum", prop.get("lt"))
     if low == 0 and str(kind).startswith("pgvigil-") and high is None:
         low = None  # nobody expects a negative duration or size
+    if low is not None and high is not None:
+        return f", {_bound(low, kind)} to {_bound(high, kind)}"
     words = (("at least", low), ("more than", above), ("at most", high), ("less than", below))
-    text = ", ".join(f"{word} {_bound(bound, kind)}" for word, bound in words if bound is not None)
-    return f", {text}" if text else ""
+    return "".join(f", {word} {_bound(bound, kind)}" for word, bound in words if bound is not None)
 
 
 def _bound(bound: float, kind: Any) -> str:

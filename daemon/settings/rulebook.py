@@ -106,4 +106,4 @@ def instance_of(rule: Rule[Any], path: KeyPath, params: Any) -> Rule[Any]:
     """`rule` itself, or the threshold rule under the name and on the feed of one of its instances."""
     if rule.name != TEMPLATE:
         return rule
-    return replace(rule, name=f"{TEMPLATE}.{path[-1]}", watches=params.collector)
+    return replace(rule, name=f"{TEMPLATE}.{path[-1]}", watches=(params.collector,))

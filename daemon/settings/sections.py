@@ -80,14 +80,20 @@ class MetricsSettings(Section):
 class TargetSettings(Section):
     """One PostgreSQL server to watch."""
 
-    name: Name = Field(description="The target's name in messages, metrics and this file.")
-    dsn: DsnText = Field(description="libpq connection string or URL. Any database of the server will do.")
+    name: Name = Field(
+        description="The target's name in messages, metrics and this file.", examples=["orders-prod"]
+    )
+    dsn: DsnText = Field(
+        description="libpq connection string or URL; any database of the server will do.",
+        examples=["host=db1 dbname=postgres user=pgvigil"],
+    )
     password_file: PasswordFileText | None = Field(
         None, description="File whose first line is the password; read again at each connect."
     )
     password_command: PasswordCommandText | None = Field(
         None,
         repr=False,
+        examples=["pass show pgvigil"],
         description="Command whose first line of output is the password; run at each connect, without a shell.",
     )
     databases: tuple[str, ...] = Field(
@@ -95,7 +101,9 @@ class TargetSettings(Section):
     )
     exclude_databases: tuple[str, ...] = Field((), description="Patterns of databases to leave out.")
     labels: Mapping[LabelName, str] = Field(
-        default_factory=dict, description="Shown in messages; routes and overrides match on them."
+        default_factory=dict,
+        examples=[{"env": "prod", "team": "payments"}],
+        description="Shown in messages; routes and overrides match on them.",
     )
     enabled: bool = Field(True, description="false keeps the section and watches nothing.")
 
@@ -129,10 +137,13 @@ class RouteSettings(Section):
 
     match: Mapping[str, Patterns] = Field(
         default_factory=dict,
+        examples=[{"severity": "critical", "env": ["prod", "stage"]}],
         description="severity, rule, target, database or a label, each with a pattern or a list of them; all must match.",
     )
     sinks: tuple[str, ...] = Field(description="Names of sinks.")
-    mention: str = Field("", description="Who is called when it opens, worsens or opens again.")
+    mention: str = Field(
+        "", examples=["<!subteam^S123>"], description="Who is called when it opens, worsens or reopens."
+    )
     go_on: bool = Field(False, alias="continue", description="true looks at the routes below as well.")
 
     def route(self) -> Route:

@@ -19,7 +19,7 @@ def test_duration_without_a_unit_is_refused(bad: object) -> None:
         units.parse_duration_s(bad)
 
 
-@pytest.mark.parametrize("seconds", [0.25, 1.5, 42, 252, 11100, 187200, 90, 3600, 30])
+@pytest.mark.parametrize("seconds", [0, 0.25, 1.5, 42, 252, 11100, 187200, 90, 3600, 30])
 def test_duration_text_reads_back(seconds: float) -> None:
     assert units.parse_duration_s(units.format_duration(seconds)) == seconds
 

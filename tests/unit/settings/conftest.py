@@ -42,7 +42,7 @@ def judge(*_: object) -> Judgement:
 
 
 def rule(name: str, params: type[Any]) -> Rule[Any]:
-    return Rule(name=name, watches="statements", params=params, evaluate=judge, doc=DOC)
+    return Rule(name=name, watches=("statements",), params=params, evaluate=judge, doc=DOC)
 
 
 def _collector(name: str, interval_s: float) -> Collector[Any]:

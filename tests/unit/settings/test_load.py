@@ -58,7 +58,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
     ) == [
         (
             "pgvigil.toml:3: daemon.workers = 1000: should be less than or equal to 256;"
-            " allowed: a whole number, at least 1, at most 256"
+            " allowed: a whole number, 1 to 256"
         ),
         (
             "pgvigil.toml:4: daemon.log_level = \"inof\": should be 'debug', 'info', 'warning' or 'error';"
@@ -67,7 +67,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
         'pgvigil.toml:5: daemon.log_formt: unknown key; did you mean "log_format"?',
         (
             'pgvigil.toml:7: metrics.top_k = "many": should be a valid integer, unable to parse string as an'
-            " integer; allowed: a whole number, at least 0, at most 200"
+            " integer; allowed: a whole number, 0 to 200"
         ),
         "pgvigil.toml:8: targets[0].dsn: is needed here; allowed: text",
         'pgvigil.toml:11: targets[1].name = "one": is already the name of another target; see pgvigil.toml:9',
@@ -75,7 +75,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
         'pgvigil.toml:14: collectors.activty: unknown collector; did you mean "activity"?',
         (
             'pgvigil.toml:16: collectors.activity.interval = "100ms": should be greater than or equal to 1;'
-            ' allowed: a duration such as "30s", "5m", "1h30m", at least 1s, at most 1d'
+            " allowed: a duration, 1s to 1d"
         ),
         'pgvigil.toml:17: rules.slow_qery: unknown rule; did you mean "slow_query"?',
         (
@@ -84,7 +84,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
         ),
         (
             "pgvigil.toml:20: rules.slow_query.min_calls = 0: should be greater than or equal to 1;"
-            " allowed: a whole number, at least 1, at most 1000"
+            " allowed: a whole number, 1 to 1000"
         ),
         'pgvigil.toml:22: sinks.a.kind = "slak": unknown kind of sink; valid here: hook',
         "pgvigil.toml:23: sinks.b.token_file: is needed here; allowed: a path",
@@ -228,7 +228,7 @@ def test_errors_of_the_environment_name_the_variable(errors_of: ErrorsOf) -> Non
         'environment variable PGVIGIL_DAEMON__LISTNE: unknown key; did you mean "listen"?',
         (
             'environment variable PGVIGIL_DAEMON__WORKERS: daemon.workers = "none": should be a valid integer,'
-            " unable to parse string as an integer; allowed: a whole number, at least 1, at most 256"
+            " unable to parse string as an integer; allowed: a whole number, 1 to 256"
         ),
         (
             "environment variable PGVIGIL_TARGETS__0__NAME: [targets] is read from files only; sections that"

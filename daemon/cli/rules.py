@@ -1,0 +1,136 @@
+"""`pgvigil rules`: what is judged, and what to do about it."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.common import AsJson, print_json
+from daemon.settings.describe import KeyDoc, key_docs
+from daemon.settings.errors import nearest
+from daemon.settings.generate.toml import value_text
+from daemon.settings.plugins import Plugins
+from daemon.settings.rulebook import INSTANCES, TEMPLATE
+from pgvigil.plugins import Rule
+
+app = typer.Typer(no_args_is_help=True, help="List and explain the rules.")
+WIDTH = 100
+
+
+@app.callback()
+def rules() -> None:
+    """List and explain the rules."""
+
+
+@app.command("list")
+def list_rules(*, json: AsJson = False) -> None:
+    """Name every rule with its first sentence and its levels."""
+    found = Plugins.installed().rules
+    if json:
+        print_json({"rules": [_summary(rule) for rule in found.values()]})
+        return
+    width = max(map(len, found), default=0)
+    for name, rule in found.items():
+        typer.echo(f"{name:<{width}}  {levels(rule)}")
+        typer.echo(f"{'':<{width}}  {_first_sentence(rule)}")
+
+
+@app.command()
+def explain(name: Annotated[str, typer.Argument(help="The rule's name.")], *, json: AsJson = False) -> None:
+    """Say what a rule means, what it measures, its parameters, what to do, and how to silence it."""
+    found = Plugins.installed().rules
+    rule = found.get(name.partition(".")[0])
+    if rule is None:
+        raise typer.BadParameter(f"there is no rule {name!r}; {nearest(name, tuple(found))}")
+    if json:
+        print_json({**_summary(rule), **_details(rule)})
+    else:
+        typer.echo("\n".join(explanation(rule)))
+
+
+def _first_sentence(rule: Rule[Any]) -> str:
+    return rule.doc.meaning.partition(". ")[0].rstrip(".") + "."
+
+
+def levels(rule: Rule[Any]) -> str:
+    """The defaults of the levels: `warning 5m, critical 30m`, or the severity."""
+    wanted = ("warning", "critical", "clear", "severity", "for")
+    found = {doc.key: doc.default for doc in key_docs(rule.params) if doc.key in wanted}
+    shown = (key for key in wanted if found.get(key) not in (None, "0s"))
+    return ", ".join(f"{key} {value_text(found[key]).strip('"')}" for key in shown)
+
+
+def _summary(rule: Rule[Any]) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "meaning": rule.doc.meaning,
+        "watches": list(rule.watches),
+        "magnitude": rule.doc.magnitude,
+        "defaults": {doc.key: doc.default for doc in key_docs(rule.params)},
+    }
+
+
+def _details(rule: Rule[Any]) -> dict[str, Any]:
+    parameters = [
+        {"key": doc.key, "takes": doc.takes, "default": doc.default, "meaning": doc.description}
+        for doc in key_docs(rule.params)
+    ]
+    return {
+        "parameters": parameters,
+        "why_these_defaults": rule.doc.why_these_defaults,
+        "evidence": rule.doc.evidence,
+        "what_to_do": rule.doc.what_to_do,
+        "absorbs": sorted(rule.absorbs),
+        "section": section_name(rule),
+    }
+
+
+def section_name(rule: Rule[Any]) -> str:
+    """The rule's section of the configuration."""
+    return f"rules.{rule.name}.{INSTANCES}.NAME" if rule.name == TEMPLATE else f"rules.{rule.name}"
+
+
+def explanation(rule: Rule[Any]) -> Iterator[str]:
+    """The lines of `explain`."""
+    yield rule.name
+    yield from _paragraph(rule.doc.meaning)
+    yield from _titled("Measures", rule.doc.magnitude or "Nothing: it has a severity.")
+    yield from _titled("Judges", ", ".join(rule.watches))
+    yield from ("", f"Parameters, in [{section_name(rule)}]")
+    yield from _parameters(rule)
+    yield from _titled("Why these defaults", rule.doc.why_these_defaults)
+    yield from _titled("Evidence", rule.doc.evidence)
+    if rule.absorbs:
+        absorbed = ", ".join(sorted(rule.absorbs))
+        yield from _titled("Takes in", f"what these say of the same sessions or statements: {absorbed}")
+    yield from _titled("What to do", rule.doc.what_to_do)
+    yield from ("", "How to silence it")
+    section = section_name(rule)
+    yield from (f"  [{section}]", "  enabled = false", "", "  or for some targets:")
+    yield from (f'  [{section}.overrides."orders-*"]   # or "env=test", by a label', "  enabled = false")
+
+
+def _parameters(rule: Rule[Any]) -> Iterator[str]:
+    docs = key_docs(rule.params)
+    width = max(len(doc.key) for doc in docs)
+    for doc in docs:
+        yield f"  {doc.key:<{width}}  {_default(doc)}  ({doc.takes})"
+        yield from textwrap.wrap(
+            doc.description, WIDTH, initial_indent=" " * (width + 4), subsequent_indent=" " * (width + 4)
+        )
+
+
+def _default(doc: KeyDoc) -> str:
+    if doc.required:
+        return "needed"
+    return "not set" if doc.default is None else value_text(doc.default)
+
+
+def _titled(title: str, text: str) -> Iterator[str]:
+    yield from ("", title)
+    yield from _paragraph(text)
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,154 @@
+"""config.example.toml: every key, what it means, and its default."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from daemon.settings.describe import KeyDoc, brief, key_docs
+from daemon.settings.generate.toml import key_text, sample, value_text
+from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.rulebook import INSTANCES, TEMPLATE
+from daemon.settings.sections import DaemonSettings, MetricsSettings, RouteSettings, TargetSettings
+from pgvigil.plugins import Rule, SinkKind
+
+WIDTH = 110
+COLUMN = 40  # where the meanings begin
+LEVELS = ("clear", "warning", "critical")
+
+HEAD = """\
+# pgvigil's configuration. `pgvigil config check` reads it and reports every error with its line.
+#
+# "# ..." explains; "#key = value" is a key with its default: take the # away to change it.
+# Durations have a unit ("500ms", "30s", "5m", "1h30m"), sizes too ("512kB", "10MB", powers of 1024).
+# [daemon] and [metrics] can also be set by environment variables: PGVIGIL_DAEMON__LISTEN is listen of [daemon].
+
+# More files, relative to this one: their lists are appended and their tables merged.
+#include = ["targets.d/*.toml"]
+"""
+OVERRIDES = """\
+# Every rule's section takes `enabled`, `for` (how long it must hold before it fires) and `keep_firing_for`
+# (how long it must be gone before it resolves). For some targets, by a pattern of names or by a label:
+#[rules.{name}.overrides."orders-*"]
+#enabled = false
+#[rules.{name}.overrides."env=test"]
+#for = "10m"
+"""
+
+
+def text(plugins: Plugins) -> str:
+    """The whole file. It is valid as it stands, and means the defaults and one target."""
+    parts = [
+        HEAD,
+        section("daemon", DaemonSettings),
+        section("metrics", MetricsSettings),
+        section("targets", TargetSettings, array=True),
+        *(
+            section(f"collectors.{name}", collector_section(collector), collector.summary)
+            for name, collector in plugins.collectors.items()
+        ),
+        *_rules(plugins),
+        *(_sink(kind) for kind in plugins.sinks.values()),
+        _routes(plugins),
+    ]
+    return "\n".join(parts)
+
+
+def section(name: str, model: type[BaseModel], summary: str = "", *, array: bool = False) -> str:
+    """One section: required keys live, all others commented out with their defaults."""
+    lines = [*comment(summary or (model.__doc__ or "").partition("\n")[0])]
+    lines.append(f"[[{name}]]" if array else f"[{name}]")
+    return "\n".join([*lines, *keys(model)]) + "\n"
+
+
+def keys(model: type[BaseModel]) -> Iterator[str]:
+    """The keys of a section, each with its meaning beside it, or above it when that is long."""
+    docs = key_docs(model)
+    for doc in docs:
+        shown = _shown(doc, docs)
+        line = f"{'' if doc.required else '#'}{key_text(doc.key)} = {value_text(shown)}"
+        meaning = description(doc, shown)
+        beside = f"{line:<{COLUMN}} # {meaning}"
+        if len(line) <= COLUMN and len(beside) <= WIDTH:
+            yield beside
+        else:
+            yield from comment(meaning)
+            yield line
+
+
+def _shown(doc: KeyDoc, docs: Sequence[KeyDoc]) -> Any:
+    """The value that stands for a key; a level that is switched off shows the level beside it."""
+    if doc.key in LEVELS and doc.default is None:
+        return next(
+            (each.default for each in docs if each.key in LEVELS and each.default is not None), sample(doc)
+        )
+    return sample(doc)
+
+
+def description(doc: KeyDoc, shown: Any) -> str:
+    """What a key means, its range or choices, and whether what is shown is not the default."""
+    limits = brief(doc.schema)
+    unset = "" if doc.required or doc.default == shown else " Not set by default."
+    sentence = f"{doc.description.rstrip('.') or doc.key} ({limits})." if limits else doc.description
+    return sentence + unset
+
+
+def comment(sentence: str) -> list[str]:
+    """`sentence` as comment lines."""
+    return textwrap.wrap(sentence, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def _rules(plugins: Plugins) -> Iterator[str]:
+    names = [name for name in plugins.rules if name != TEMPLATE]
+    for name in names:
+        yield section(f"rules.{name}", plugins.rules[name].params, _first_sentence(plugins.rules[name]))
+    if TEMPLATE in plugins.rules:
+        rule = plugins.rules[TEMPLATE]
+        written = section(f"rules.{TEMPLATE}.{INSTANCES}.NAME", rule.params, _first_sentence(rule))
+        yield commented(written)
+    if names:
+        yield OVERRIDES.format(name=names[0])
+
+
+def _first_sentence(rule: Rule[Any]) -> str:
+    sentence, dot, _ = rule.doc.meaning.partition(". ")
+    return sentence + "." if dot else sentence
+
+
+def commented(lines: str) -> str:
+    """A section that must not be live: its header and its required keys commented out as well."""
+    return "".join(line if line.startswith("#") else f"#{line}" for line in lines.splitlines(keepends=True))
+
+
+def _sink(kind: SinkKind) -> str:
+    head = [*comment(kind.summary), f"[sinks.{sink_name(kind)}]", f'kind = "{kind.name}"']
+    written = "\n".join([*head, *keys(kind.params)]) + "\n"
+    return written if _works_alone(kind) else commented(written)
+
+
+def sink_name(kind: SinkKind) -> str:
+    return kind.name if _works_alone(kind) else f"my_{kind.name}"
+
+
+def _works_alone(kind: SinkKind) -> bool:
+    """Whether the kind needs nothing but its defaults, so that the example can use it."""
+    try:
+        kind.params()
+    except ValidationError:
+        return False
+    return True
+
+
+def _routes(plugins: Plugins) -> str:
+    sinks = [sink_name(kind) for kind in plugins.sinks.values()]
+    live = [sink_name(kind) for kind in plugins.sinks.values() if _works_alone(kind)]
+    first = section("routes", RouteSettings, array=True)
+    first = first.replace("sinks = []", f"sinks = {value_text(sinks)}")
+    last = ["# Without `match`, the last route takes everything else.", "[[routes]]", _sinks_line(live)]
+    end = "\n".join(last) + "\n"
+    return commented(first) + "\n" + (end if live else commented(end))
+
+
+def _sinks_line(names: Sequence[str]) -> str:
+    return f"sinks = {value_text(list(names))}"

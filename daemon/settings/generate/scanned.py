@@ -1,0 +1,104 @@
+"""The reference pages of metrics and problems: read from the source, where each is written once."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from daemon.settings.generate.reference import GENERATED, table
+
+PACKAGES = ("pgvigil", "collectors", "queries", "alerts", "daemon")
+_SUFFIXES = {
+    "_gauge": "",
+    "_counter": "_total",
+    "GaugeMetricFamily": "",
+    "CounterMetricFamily": "_total",
+    "InfoMetricFamily": "_info",
+}
+
+
+class _Problem(NamedTuple):
+    slug: str
+    sentence: str
+    fix: str
+
+
+def problems(root: Path) -> str:
+    """docs/reference/problems.md: every Problem(slug=...) of the source."""
+    found = sorted({problem for tree in _trees(root, PACKAGES) for problem in _problems(tree)})
+    parts = [GENERATED + _PROBLEMS]
+    seen = ""
+    for problem in found:
+        title = "" if problem.slug == seen else f"## {problem.slug}\n\n"
+        seen = problem.slug
+        parts.append(f"{title}{problem.sentence}\n\n**Fix.** {problem.fix}\n")
+    return "\n".join(parts)
+
+
+def metrics(root: Path) -> str:
+    """docs/reference/metrics.md: every family that daemon/metrics declares."""
+    rows = sorted({row for tree in _trees(root, ("daemon/metrics",)) for row in _families(tree)})
+    return f"{GENERATED}{_METRICS}\n" + table(("metric", "meaning"), rows)
+
+
+def _trees(root: Path, folders: tuple[str, ...]) -> Iterator[ast.Module]:
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            yield ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id, node
+
+
+def _problems(tree: ast.Module) -> Iterator[_Problem]:
+    for name, call in _calls(tree):
+        given: Mapping[str | None, ast.expr] = {keyword.arg: keyword.value for keyword in call.keywords}
+        slug = given.get("slug")
+        if name == "Problem" and isinstance(slug, ast.Constant):
+            yield _Problem(str(slug.value), _template(given["sentence"]), _template(given["fix"]))
+
+
+def _families(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for name, call in _calls(tree):
+        texts = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
+        if name in _SUFFIXES and len(texts) == 2:
+            family = "pgvigil_" + str(texts[0]).removeprefix("pgvigil_")
+            yield f"`{family}{_SUFFIXES[name]}`", str(texts[1])
+
+
+def _template(node: ast.expr) -> str:
+    """The text of a literal, with what is filled in at run time in angle brackets."""
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(_template(part) for part in node.values)
+    elif isinstance(node, ast.FormattedValue):
+        text = f"<{_last_name(node.value)}>"
+    elif isinstance(node, ast.BinOp):
+        text = _template(node.left) + _template(node.right)
+    elif isinstance(node, ast.Constant):
+        text = str(node.value)
+    else:
+        text = f"<{_last_name(node)}>"
+    return text
+
+
+def _last_name(node: ast.expr) -> str:
+    """`error.strerror or error` becomes `strerror`: the first name's last part says most."""
+    words = re.findall(r"[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)*", ast.unparse(node))
+    return words[0].rpartition(".")[2] if words else "value"
+
+
+_PROBLEMS = """\
+# Problems
+
+What people must change, by the slug that stands in logs, in the API and in `pgvigil_setup_problems`. Words in angle
+brackets are filled in.
+"""
+_METRICS = """\
+# Metrics
+
+What `/metrics` shows. Base units, `_total` for counters; stamps instead of ages.
+"""
