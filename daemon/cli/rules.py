@@ -57,8 +57,10 @@ def levels(rule: Rule[Any]) -> str:
     """The defaults of the levels: `warning 5m, critical 30m`, or the severity."""
     wanted = ("warning", "critical", "clear", "severity", "for")
     found = {doc.key: doc.default for doc in key_docs(rule.params) if doc.key in wanted}
-    shown = (key for key in wanted if found.get(key) not in (None, "0s"))
-    return ", ".join(f"{key} {value_text(found[key]).strip('"')}" for key in shown)
+    shown = {key: found[key] for key in wanted if found.get(key) not in (None, "0s")}
+    return ", ".join(
+        f"{key} {each if isinstance(each, str) else value_text(each)}" for key, each in shown.items()
+    )
 
 
 def _summary(rule: Rule[Any]) -> dict[str, Any]:
