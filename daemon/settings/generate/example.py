@@ -1,7 +1,8 @@
 """config.example.toml: every key, what it means, and its default."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,18 +56,25 @@ def text(plugins: Plugins) -> str:
     return "\n".join(parts)
 
 
-def section(name: str, model: type[BaseModel], summary: str = "", *, array: bool = False) -> str:
-    """One section: required keys live, all others commented out with their defaults."""
+def section(
+    name: str,
+    model: type[BaseModel],
+    summary: str = "",
+    *,
+    array: bool = False,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """One section: required keys live, all others commented out with their defaults, or with `values`."""
     lines = [*comment(summary or (model.__doc__ or "").partition("\n")[0])]
     lines.append(f"[[{name}]]" if array else f"[{name}]")
-    return "\n".join([*lines, *keys(model)]) + "\n"
+    return "\n".join([*lines, *keys(model, values)]) + "\n"
 
 
-def keys(model: type[BaseModel]) -> Iterator[str]:
+def keys(model: type[BaseModel], values: Mapping[str, Any] = MappingProxyType({})) -> Iterator[str]:
     """The keys of a section, each with its meaning beside it, or above it when that is long."""
     docs = key_docs(model)
     for doc in docs:
-        shown = _shown(doc, docs)
+        shown = values.get(doc.key, _shown(doc, docs))
         line = f"{'' if doc.required else '#'}{key_text(doc.key)} = {value_text(shown)}"
         meaning = description(doc, shown)
         beside = f"{line:<{COLUMN}} # {meaning}"
@@ -143,12 +151,11 @@ def _works_alone(kind: SinkKind) -> bool:
 def _routes(plugins: Plugins) -> str:
     sinks = [sink_name(kind) for kind in plugins.sinks.values()]
     live = [sink_name(kind) for kind in plugins.sinks.values() if _works_alone(kind)]
-    first = section("routes", RouteSettings, array=True)
-    first = first.replace("sinks = []", f"sinks = {value_text(sinks)}")
-    last = ["# Without `match`, the last route takes everything else.", "[[routes]]", _sinks_line(live)]
+    first = section("routes", RouteSettings, array=True, values={"sinks": sinks})
+    last = [
+        "# Without `match`, the last route takes everything else.",
+        "[[routes]]",
+        f"sinks = {value_text(live)}",
+    ]
     end = "\n".join(last) + "\n"
     return commented(first) + "\n" + (end if live else commented(end))
-
-
-def _sinks_line(names: Sequence[str]) -> str:
-    return f"sinks = {value_text(list(names))}"
