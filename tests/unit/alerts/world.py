@@ -70,11 +70,12 @@ class FailingStore:
 
 
 class World:
-    def __init__(self, store: Store, rules: Mapping[str, BoundRule] | None = None) -> None:
+    def __init__(self, store: Store, target: str = TARGET) -> None:
+        self.target = target
         self.clock = Clock()
         self.store = store
         self.disk = FailingStore(store)
-        self.rules = dict(rules or RULES)
+        self.rules = dict(RULES)
         self.routes = [Route(sinks=("all",), mention="<!here>")]
         self.written: list[Transition] = []
         self.restart(0)
@@ -84,7 +85,7 @@ class World:
         moment = self.clock.after(away_s)
         self.clock.mono_s = 50.0 + away_s  # its monotonic clock has nothing to do with the old one
         self.engine = Engine(
-            TARGET,
+            self.target,
             {"env": "prod"},
             self.rules,
             self.disk,
