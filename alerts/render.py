@@ -198,8 +198,8 @@ def _ending(incident: Incident) -> str:
     """How it ended, and how bad it was."""
     reason = _line(incident.reason, 300) or "recovered"
     peak = magnitude(incident.rule, incident.peak_value)
-    worst = f"; worst was {peak} ({incident.peak.word})" if peak else f"; worst was {incident.peak.word}"
-    return f"{reason}{worst}. It was: {_line(incident.summary, 300)}"
+    worst = f"peak {peak} ({incident.peak.word})" if peak else f"peak {incident.peak.word}"
+    return f"{reason}; {worst}. It was: {_line(incident.summary, 300)}"
 
 
 def _figures(incident: Incident) -> tuple[Figure, ...]:
@@ -216,7 +216,7 @@ def _figures(incident: Incident) -> tuple[Figure, ...]:
     first.append(Figure("Severity", _ladder(incident)))
     peak = magnitude(incident.rule, incident.peak_value)
     if peak and (over or peak != magnitude(incident.rule, incident.value)):
-        first.append(Figure("Worst value", peak))
+        first.append(Figure("Peak", peak))
     if incident.reopened:
         first.append(Figure("Reopened", "once" if incident.reopened == 1 else f"{incident.reopened} times"))
     own = () if _calm(incident) else incident.evidence.figures

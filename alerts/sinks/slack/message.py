@@ -5,6 +5,7 @@ all, so that a message arrives even where Slack refuses its form.
 """
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
@@ -13,7 +14,7 @@ from alerts.render import View, fit_block, reply, view
 from alerts.sinks.slack import blocks as b
 from alerts.sinks.slack.text import escape, fence, fit, mrkdwn, weight
 from pgvigil.model.delivery import Act, ActKind, Delivery
-from pgvigil.model.evidence import Block, Step
+from pgvigil.model.evidence import Block
 from pgvigil.model.incident import Incident
 
 EVENT_TYPE = "pgvigil_incident"
@@ -81,7 +82,7 @@ def _full(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
     head = [b.header(fit(shown.header, b.HEADER_LIMIT)), _lead(shown), *_fields(shown)]
     tail = [
         *_cause(shown),
-        *_steps(shown.steps),
+        *_steps(shown, incident),
         *_notes(shown.notes),
         *_small_print(shown, incident, public_url),
     ]
@@ -123,22 +124,35 @@ def _cause(shown: View) -> list[b.Block]:
     return [b.rich(b.line(b.bold("Likely cause  "), b.plain(fit(shown.cause, 800))))] if shown.cause else []
 
 
-def _steps(steps: tuple[Step, ...]) -> list[b.Block]:
-    """Numbered; commands stand alone, so that a long press copies one."""
-    if not steps:
+def _steps(shown: View, incident: Incident) -> list[b.Block]:
+    """Commands stand alone, so that a long press copies one."""
+    if not shown.steps:
         return []
     elements = [b.line(b.bold("Do this"))]
-    room = 2_600
-    for number, step in enumerate(steps[:_STEPS_LIMIT], 1):
-        text = f"{number}. {fit(step.text, 300)}"
-        sql = fit_block(step.sql, 600, weight) if step.sql else ""
-        room -= weight(text) + weight(sql)
-        if room < 0:
-            elements.append(b.line(b.plain(f"… {len(steps) - number + 1} more steps")))
-            return [b.rich(*elements)]
+    for text, sql in _numbered(shown, incident, text_limit=300, sql_limit=900, room=2_600):
         elements.append(b.line(b.plain(text)))
         elements += [b.literal(sql)] if sql else []
     return [b.rich(*elements)]
+
+
+def _numbered(
+    shown: View, incident: Incident, *, text_limit: int, sql_limit: int, room: int
+) -> Iterator[tuple[str, str]]:
+    """The steps that there is room for, each with its command."""
+    for number, step in enumerate(shown.steps, 1):
+        text, sql = f"{number}. {fit(step.text, text_limit)}", _command(step.sql, sql_limit, incident)
+        room -= weight(text) + weight(sql) + 10
+        if room < 0 or number > _STEPS_LIMIT:
+            yield f"… {len(shown.steps) - number + 1} more steps", ""
+            return
+        yield text, sql
+
+
+def _command(sql: str | None, limit: int, incident: Incident) -> str:
+    """A command whole or not at all: one that lost its end may do something else."""
+    if not sql or weight(sql) <= limit:
+        return fit_block(sql or "", limit, weight)
+    return f"-- too long for this message: pgvigil incidents show {incident.name}"
 
 
 def _notes(notes: tuple[str, ...]) -> list[b.Block]:
@@ -177,7 +191,11 @@ def _reply_blocks(shown: View, incident: Incident, public_url: str) -> list[b.Bl
 
 def _simple(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
     head = [b.header(fit(shown.header, b.HEADER_LIMIT)), b.section(_lead_text(shown)), *_fields(shown)]
-    tail = [b.section(text) for text in (_cause_text(shown), _steps_text(shown), _notes_text(shown)) if text]
+    tail = [
+        b.section(text)
+        for text in (_cause_text(shown), _steps_text(shown, incident), _notes_text(shown))
+        if text
+    ]
     tail += _small_print(shown, incident, public_url)
     budget = TOTAL_LIMIT - b.used(head) - b.used(tail)
     evidence = []
@@ -200,11 +218,10 @@ def _cause_text(shown: View) -> str:
     return f"*Likely cause*  {mrkdwn(shown.cause, 800)}" if shown.cause else ""
 
 
-def _steps_text(shown: View) -> str:
+def _steps_text(shown: View, incident: Incident) -> str:
     lines = ["*Do this*"]
-    for number, step in enumerate(shown.steps[:_STEPS_LIMIT], 1):
-        lines.append(f"{number}. {mrkdwn(step.text, 120)}")
-        lines += [fence(fit_block(step.sql, 180, weight))] if step.sql else []
+    for text, sql in _numbered(shown, incident, text_limit=120, sql_limit=300, room=2_800):
+        lines += [mrkdwn(text), fence(sql)] if sql else [mrkdwn(text)]
     return "\n".join(lines) if shown.steps else ""
 
 
@@ -232,7 +249,7 @@ def _text(shown: View, incident: Incident, public_url: str) -> str:
     tail = [cause, *(mrkdwn(text, 200) for text in shown.context[:5])]
     tail.append(_footer(shown, incident, public_url))
     room = _TEXT_LIMIT - sum(len(text) + 1 for text in (*head, *tail))
-    middle = [_steps_text(shown)] if len(_steps_text(shown)) < room else []
+    middle = [_steps_text(shown, incident)] if len(_steps_text(shown, incident)) < room else []
     room -= sum(map(len, middle))
     if shown.blocks and room > 500:
         middle.insert(0, _block_text(shown.blocks[0], room - 200))

@@ -235,6 +235,18 @@ def test_five_megabytes_of_query_become_one_message_that_says_what_was_cut(tier:
     assert "more characters" in as_text(message)
 
 
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("length", [240, 290, 890, 2000])
+def test_a_command_is_shown_whole_or_not_at_all(tier: Tier, length: int) -> None:
+    commands = [f"DELETE FROM t WHERE id = {n} -- " + "x" * (length - 30) for n in range(12)]
+    incident = pile_up(steps=tuple(Step(f"step {n}", sql) for n, sql in enumerate(commands)))
+    message = render(act(), incident, delivery(), tier=tier)
+    check(message, {MENTION})
+    for line in as_text(message).splitlines():
+        if "DELETE" in line:
+            assert line.removeprefix("│ ") in commands
+
+
 def test_a_long_tree_is_cut_between_lines_and_says_how_many_are_missing() -> None:
     lines = [f"├─ {pid} waits for ShareLock on public.orders" for pid in range(10_000, 10_400)]
     block = Block(BlockKind.TREE, "Who waits for whom", "\n".join(lines))
