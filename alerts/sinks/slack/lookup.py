@@ -38,6 +38,8 @@ def find_message(
     except RefusedError as refused:
         if refused.error in BLIND:
             raise CannotLookError(f"Slack says {refused.error} to {method}") from None
+        if refused.error == "thread_not_found":
+            return None  # someone deleted the thread, and what was in it
         raise
     return None
 

@@ -67,6 +67,12 @@ def test_without_the_scope_there_is_no_way_to_look(slack: FakeSlack, sink: Slack
         sink.find(act(kind, Told.WORSE), pile_up(), row)
 
 
+def test_a_reply_in_a_thread_that_was_deleted_is_not_there(slack: FakeSlack, sink: SlackSink) -> None:
+    row = replace(post(sink), act_at=datetime.now(UTC))
+    slack.delete_as_human(row.remote["ts"])
+    assert sink.find(act(REPLY, Told.WORSE, 5), pile_up(), row) is None
+
+
 def test_looking_can_fail_as_any_call(slack: FakeSlack, sink: SlackSink) -> None:
     row = post(sink)
     slack.inject("conversations.history", faults.http_error(503))
