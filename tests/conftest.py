@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
 from tests.support import reporting, servers
 
@@ -72,3 +73,12 @@ def start_server() -> Iterator[servers.StartServer]:
 def own_server(start_server: servers.StartServer) -> ScratchServer:
     """A private server for tests that stop, freeze, kill or reconfigure it."""
     return start_server()
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
+    """A running fake Slack with the channel #db-oncall."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    with FakeSlack() as running:
+        yield running

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,18 +5,8 @@ import pytest
 from alerts.sinks.slack import SINK, SlackParams
 from alerts.sinks.slack.sink import SlackSink
 from alerts.sinks.slack.webhook import WebhookSink
-from daemon.demo.fake_slack import TOKEN, FakeSlack, loopback_past_proxies
+from daemon.demo.fake_slack import TOKEN, FakeSlack
 from tests.unit.sinks.sending import built
-
-
-@pytest.fixture
-def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
-    """A running fake Slack with the channel #db-oncall."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    loopback_past_proxies()
-    with FakeSlack() as running:
-        yield running
 
 
 @pytest.fixture
