@@ -62,7 +62,8 @@ class FakeSlack:
     # --- running ------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Listens on a free port of 127.0.0.1, or on the same one as before."""
+        """Listens on a free port of 127.0.0.1, or on the same one as before, and keeps proxies out of the way."""
+        _loopback_past_proxies()
         self._server = Server(self._port, self._handle)
         self._port = self._server.server_port
         Thread(target=self._server.serve_forever, args=(0.02,), name="fake-slack", daemon=True).start()
@@ -210,8 +211,10 @@ def _faulty(fault: Fault, answer: Answer) -> Answer:
     return Answer(answer.body, answer.status, answer.headers, fault)
 
 
-def loopback_past_proxies() -> None:
-    """Lets this process reach the fake where HTTPS_PROXY is set: slack-sdk would send loopback through it."""
+def _loopback_past_proxies() -> None:
+    """Lets this process and its children reach the fake where HTTPS_PROXY is set: slack-sdk, as curl, would
+    send loopback through the proxy, which has another loopback.
+    """
     for name in ("NO_PROXY", "no_proxy"):
         known = os.environ.get(name, "")
         if "127.0.0.1" not in known:

@@ -182,6 +182,15 @@ def test_it_comes_back_after_an_outage_with_everything_in_it(slack: FakeSlack, c
     assert [message["text"] for message in slack.messages()] == ["before", "after"]
 
 
+def test_it_is_reached_where_a_proxy_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/")
+    monkeypatch.setenv("NO_PROXY", "internal.example")
+    monkeypatch.setenv("no_proxy", "internal.example")
+    with FakeSlack() as slack:
+        assert WebClient(token=TOKEN, base_url=slack.url, retry_handlers=[]).auth_test()["ok"]
+
+
 def test_a_webhook_answers_with_words(slack: FakeSlack) -> None:
     hook = WebhookClient(slack.webhook_url, retry_handlers=[])
     assert (hook.send(text="x").status_code, hook.send(text="x").body) == (200, "ok")
