@@ -6,7 +6,8 @@ from pgvigil.plugins import Rule
 from pgvigil.registry import discover
 
 
-def test_the_absorbs_relation_has_no_cycle() -> None:
+def test_the_absorbs_relation_names_rules_and_has_no_cycle() -> None:
     """A cycle would make two incidents each other's child, and nobody would hear of either."""
     rules = discover("alerts.rules", "RULE", Rule)
+    assert {name for rule in rules.values() for name in rule.absorbs} <= rules.keys()
     TopologicalSorter({name: rule.absorbs for name, rule in rules.items()}).prepare()

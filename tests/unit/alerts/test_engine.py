@@ -207,6 +207,17 @@ def test_a_gap_that_could_not_be_written_still_stops_the_clock(world: World) -> 
     assert world.read(60, "slow_query", SLOW) == ["slow_query fired"]
 
 
+def test_an_end_that_could_not_be_written_still_starts_the_clock_anew(world: World) -> None:
+    """It was gone at 60 s: what is seen at 120 s has not held for 120 s."""
+    world.read(0, "slow_query", SLOW)
+    world.disk.fails_after = 0
+    with pytest.raises(StoreError):
+        world.read(60, "slow_query")
+    world.disk.fails_after = None
+    assert world.read(60, "slow_query", SLOW) == ["slow_query refreshed"]
+    assert world.read(60, "slow_query", SLOW) == ["slow_query fired"]
+
+
 def test_figures_that_could_not_be_written_are_written_next_time(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
     world.disk.fails_after = 0

@@ -72,6 +72,21 @@ def test_hold_keeps_a_firing_incident_firing_for_ever() -> None:
     assert kinds == {"refreshed"}
 
 
+def test_before_it_fires_there_is_no_version_to_tell() -> None:
+    life = Life(for_s=120)
+    life.after(0, seen(value=1.0))
+    assert life.after(40, seen(value=2.0)) == "refreshed"
+    assert life.incident.version == 1
+
+
+def test_what_never_fired_does_not_come_back_under_its_id() -> None:
+    life = Life(for_s=120)
+    life.after(0, seen())
+    life.after(10, ABSENT)
+    assert life.after(10, seen()) == "opened"
+    assert life.written[-1].before is None
+
+
 def test_hold_is_shown_as_a_warning_at_most() -> None:
     life = Life(keep_firing_for_s=60)
     life.after(0, seen(Level.CRITICAL))
@@ -181,6 +196,16 @@ def test_better_is_told_when_it_lasted_and_at_the_worst_level_of_that_time() -> 
     assert life.incident.severity is Level.CRITICAL
     assert life.after(35, seen(Level.INFO)) == "better"
     assert life.incident.severity is Level.WARNING
+
+
+def test_a_gap_is_no_evidence_that_it_got_better() -> None:
+    life = Life(keep_firing_for_s=60)
+    life.after(0, seen(Level.CRITICAL))
+    life.after(10, seen(Level.WARNING))
+    life.after(30, BLIND)
+    life.after(500, seen(Level.WARNING))
+    assert life.incident.severity is Level.CRITICAL
+    assert life.after(60, seen(Level.WARNING)) == "better"
 
 
 def test_a_value_that_dances_around_a_threshold_is_one_message() -> None:

@@ -50,14 +50,15 @@ def test_a_return_that_did_not_last_leaves_the_resolve_as_it_was() -> None:
     assert life.written[-1].before is None, "the hour runs from the resolve, not from the last return"
 
 
-def test_a_reopened_incident_is_not_acknowledged() -> None:
+def test_a_reopened_incident_is_nobodys_child_and_not_acknowledged() -> None:
     life = Life()
     life.after(0, seen())
     assert life.tracked is not None
-    life.tracked = replace(life.tracked, incident=replace(life.incident, acknowledged_by="ada"))
+    marked = replace(life.incident, acknowledged_by="ada", parent_id=3, suppressed_by="INC-3")
+    life.tracked = replace(life.tracked, incident=marked)
     life.after(10, ABSENT)
     life.after(10, seen())
-    assert life.incident.acknowledged_by is None
+    assert (life.incident.marks, life.incident.parent_id) == ((), None)
 
 
 def test_after_a_short_restart_a_pending_incident_goes_on() -> None:
@@ -114,3 +115,11 @@ def test_stamps_of_the_future_count_as_zero() -> None:
     life.restart(away_s=-HOUR_S)
     assert life.after(0, seen()) is None
     assert life.after(60, seen()) == "fired"
+
+
+def test_a_resolve_of_the_future_does_not_stretch_the_hour() -> None:
+    life = Life()
+    life.after(0, seen())
+    life.after(10, ABSENT)
+    life.restart(away_s=-2 * HOUR_S)
+    assert life.after(HOUR_S + 1, seen()) == "fired"
