@@ -4,6 +4,8 @@ import re
 
 MASK = "********"
 
+_SECRET_NAME = re.compile(r"password|passwd|secret|token|webhook", re.IGNORECASE)
+
 _PATTERNS = (
     # scheme://user:password@host
     (
@@ -30,3 +32,8 @@ def redact(text: str) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what bears this name is a secret; `password_file` and its like hold only a path."""
+    return _SECRET_NAME.search(name) is not None and not name.endswith("_file")

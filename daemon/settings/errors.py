@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from daemon.settings.locate import KeyPath
-from pgvigil.redact import redact
+from pgvigil.redact import is_secret_name, redact
 
-_SECRET_WORDS = ("dsn", "password", "secret", "token", "webhook", "command", "passfile")
+_HOLD_SECRETS = ("dsn", "password_command")  # by their names they do not, but their values may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +112,9 @@ def shown(path: KeyPath, value: Any) -> str:
 
 
 def secret_key(path: KeyPath) -> bool:
-    """Whether a key by its name holds a secret; `password_file` and its like hold only a path."""
-    names = [part.lower() for part in path if isinstance(part, str)]
-    return (
-        bool(names) and not names[-1].endswith("_file") and any(word in names[-1] for word in _SECRET_WORDS)
-    )
+    """Whether what stands at a key may not be shown."""
+    names = [part for part in path if isinstance(part, str)]
+    return bool(names) and (is_secret_name(names[-1]) or names[-1] in _HOLD_SECRETS)
 
 
 def nearest(word: object, valid: list[str] | tuple[str, ...]) -> str:

@@ -64,6 +64,10 @@ class DaemonSettings(Section):
         64, ge=1, le=1024, description="Threads for targets that connect slowly or do not answer."
     )
 
+    def api_token(self) -> str:
+        """The token that API and page ask for, or "" where they ask for none. Raises OSError."""
+        return "" if self.api_token_file is None else self.api_token_file.read_text(encoding="utf-8").strip()
+
 
 class MetricsSettings(Section):
     """What Prometheus and Grafana see."""

@@ -22,6 +22,7 @@ BOUNDARIES = (
     "daemon.demo",
     "daemon.http",
     "daemon.lanes",
+    "daemon.logs",
     "daemon.pipeline",
     "daemon.supervisor",
 )
