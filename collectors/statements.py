@@ -1,4 +1,8 @@
-"""pg_stat_statements in numbers. Texts are never read here: that loads the whole text file every time."""
+"""pg_stat_statements in numbers. Texts are never read here: that loads the whole text file every time.
+
+Every column costs the server about a tenth of what the bare function costs: only what a rule or a metric
+uses is read. Blocks dirtied and written are not: `wal_bytes` tells how much a statement changes.
+"""
 
 from pgvigil.plugins import Collector, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query
@@ -29,8 +33,6 @@ ENTRIES = Query(
         Column("rows", "rows", "Rows returned or changed.", "rows"),
         Column("shared_hit", "shared_blks_hit", "Blocks found in shared buffers.", "blocks"),
         Column("shared_read", "shared_blks_read", "Blocks read into shared buffers.", "blocks"),
-        Column("shared_dirtied", "shared_blks_dirtied", "Blocks dirtied.", "blocks"),
-        Column("shared_written", "shared_blks_written", "Blocks written by the statement itself.", "blocks"),
         Column("temp_blocks", "temp_blks_read + temp_blks_written", "Temporary blocks, both ways.", "blocks"),
         Column(
             "io_ms",

@@ -34,8 +34,6 @@ class Statement(NamedTuple):
     rows: int
     shared_hit: int
     shared_read: int
-    shared_dirtied: int
-    shared_written: int
     temp_blocks: int
     io_ms: float
     wal_bytes: int

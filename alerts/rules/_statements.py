@@ -36,8 +36,6 @@ class Usage:
     rows: int
     shared_hit: int
     shared_read: int
-    shared_dirtied: int
-    shared_written: int
     temp_blocks: int
     io_ms: float
     wal_bytes: int

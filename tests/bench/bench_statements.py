@@ -1,0 +1,158 @@
+"""What one poll of 10,000 statements costs: us in CPU, the server in time.
+
+    python -m tests.bench.bench_statements [MAJOR]
+
+Starts a server of its own. Everything is a ratio to `count(*)` over the same function in the same run, so a
+slow or a busy machine changes the figures and hardly the ratios. Exits with 1 when a figure does not hold.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import psycopg
+
+from alerts.rules.slow_query import RULE, SlowQueryParams
+from collectors.statements import COLLECTOR, ENTRIES
+from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.session import Session, connect
+from pgvigil.scratch import binaries
+from pgvigil.scratch.server import ScratchServer
+from queries.delta import StatementDeltas
+from queries.topk import StickyTop
+from tests.support import statements
+from tests.support.readings import context
+
+ENTRIES_WANTED = 10_000
+POLLS = 40
+COUNT = "SELECT /* bench:count */ count(*) FROM pg_stat_statements(false)"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    what: str
+    measured: float
+    hold: float
+    unit: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.measured <= self.hold
+
+    def __str__(self) -> str:
+        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        return f"{self.what:<58} {self.measured:>8.2f} {self.unit:<8} <= {self.hold:g}  {verdict}"
+
+
+def texts() -> Iterator[str]:
+    """Statements that differ in more than their constants: every choice of columns of a wide table."""
+    columns = [f"c{number}" for number in range(16)]
+    for size in range(1, len(columns)):
+        for chosen in combinations(columns, size):
+            yield f"SELECT {', '.join(chosen)} FROM wide"
+
+
+def fill(dsn: str) -> None:
+    columns = ", ".join(f"c{number} int" for number in range(16))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+        connection.execute(f"CREATE TABLE wide ({columns})")
+        connection.execute("SELECT pg_stat_statements_reset()")
+        run(connection, islice(texts(), ENTRIES_WANTED))
+
+
+def run(connection: psycopg.Connection[tuple[object, ...]], these: Iterator[str]) -> None:
+    with connection.pipeline():
+        for text in these:
+            connection.execute(text, prepare=False)
+
+
+class Poll:
+    """The way from the query to findings and series, as the daemon goes it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._deltas = StatementDeltas()
+        self._top = StickyTop()
+        self._at_s = 0.0
+        self._context = context(database_names={}, facts=session.facts)
+
+    def __call__(self) -> float:
+        """CPU seconds of this thread; waiting for the server is none."""
+        self._at_s += 60
+        began = time.thread_time()
+        shot = statements.snapshot(COLLECTOR.read(self._session), self._at_s)
+        delta = self._deltas.take(shot)
+        RULE.evaluate(delta, SlowQueryParams(), self._context)
+        self._top.take(delta)
+        _ = self._top.series
+        return time.thread_time() - began
+
+
+def measure(server: ScratchServer, workload: Callable[[int], Iterator[str]]) -> tuple[float, int]:
+    """Median CPU seconds of a poll, and how many entries there were; `count(*)` runs beside each poll."""
+    session = connect(Dsn.parse(server.dsn()))
+    poll = Poll(session)
+    spent = []
+    with psycopg.connect(server.dsn(), autocommit=True, options="-c work_mem=16MB -c jit=off") as other:
+        for number in range(POLLS):
+            run(other, workload(number))
+            spent.append(poll())
+            (entries,) = other.execute(COUNT).fetchone() or (0,)
+    session.close()
+    return statistics.median(spent[2:]), int(entries)
+
+
+def server_side(dsn: str) -> tuple[float, float, float]:
+    """Mean time (ms) of our query and of `count(*)`, and the temporary blocks that ours has used."""
+    figures = (
+        "SELECT mean_exec_time, temp_blks_read + temp_blks_written FROM pg_stat_statements"
+        " WHERE query LIKE %s AND query NOT LIKE 'SELECT mean%%'"
+    )
+    with psycopg.connect(dsn) as connection:
+        ((ours_ms, temp_blocks),) = connection.execute(
+            figures, [f"SELECT /* pgvigil:{ENTRIES.name} */%"]
+        ).fetchall()
+        ((count_ms, _),) = connection.execute(figures, ["%bench:count%"]).fetchall()
+    return float(ours_ms), float(count_ms), float(temp_blocks)
+
+
+WORKLOADS: dict[str, Callable[[int], Iterator[str]]] = {
+    "200 of them ran": lambda _number: islice(texts(), 200),
+    "200 ran, one is new each time": lambda number: islice(
+        texts(), *((0, 200) if number % 2 else (ENTRIES_WANTED + number, ENTRIES_WANTED + number + 1))
+    ),
+    "all of them ran": lambda _number: islice(texts(), ENTRIES_WANTED),
+}
+
+
+def main() -> int:
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = next(each for each in binaries.available() if wanted in ("", str(each.major)))
+    print(f"PostgreSQL {chosen.version}, {ENTRIES_WANTED:,} entries, {POLLS} polls each")
+    held = True
+    for name, workload in WORKLOADS.items():
+        settings = {"pg_stat_statements.max": "12000", "shared_buffers": "256MB"}
+        with ScratchServer.start(chosen, settings=settings) as server:
+            fill(server.dsn())
+            cpu_s, entries = measure(server, workload)
+            ours_ms, count_ms, temp_blocks = server_side(server.dsn())
+        print(
+            f"\n{name}: {entries:,} entries; CPU {cpu_s * 1000:.2f} ms a poll; server {ours_ms:.2f} ms, count(*) {count_ms:.2f} ms"
+        )
+        figures = (
+            Figure("our CPU / server time of count(*)", cpu_s * 1000 / count_ms, 0.5, "x"),
+            Figure("columns", len(ENTRIES.columns), 18),
+            Figure("temporary blocks of the query", temp_blocks, 0),
+            Figure("server time of the query / of count(*)", ours_ms / count_ms, 2.5, "x"),
+        )
+        print(*figures, sep="\n")
+        held = held and all(figure.holds for figure in figures)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
