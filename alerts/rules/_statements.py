@@ -100,7 +100,7 @@ def figures(usage: Usage, facts: Facts | None) -> tuple[Figure, ...]:
     if usage.temp_blocks:
         shown.append(Figure("Temporary blocks a call", _number(usage.temp_blocks / usage.calls)))
     if _times_io(facts):
-        shown.append(Figure("Of it, reading and writing", f"{_io_percent(usage):.0f} %"))
+        shown.append(Figure("Time in block I/O", f"{_io_percent(usage):.0f} %"))
     if usage.wal_bytes:
         shown.append(Figure("WAL a call", format_size(usage.wal_bytes / usage.calls)))
     return tuple(shown)

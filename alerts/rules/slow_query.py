@@ -111,7 +111,7 @@ def _impact(usage: Usage) -> str:
     calls = "1 call" if usage.calls == 1 else f"{usage.calls:,} calls"
     return (
         f"{calls} in {format_duration(usage.elapsed_s)} took {format_duration(usage.exec_ms / 1000)} together:"
-        f" {usage.busy_sessions:.1f} sessions were busy with it all the time."
+        f" on average {usage.busy_sessions:.1f} sessions were busy with it."
     )
 
 

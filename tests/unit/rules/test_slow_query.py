@@ -104,7 +104,7 @@ def test_the_finding_says_what_how_much_and_since_when() -> None:
     assert found.value == pytest.approx(1.2)
     assert found.about == {"query 77"}
     assert found.measured_from == START
-    assert found.evidence.impact.startswith("10 calls in 1m took 12s together: 0.2 sessions")
+    assert found.evidence.impact.startswith("10 calls in 1m took 12s together: on average 0.2 sessions")
     figures = {figure.name: figure.value for figure in found.evidence.figures}
     assert figures["Calls a minute"] == "10"
     assert figures["Share of the server's time"] == "60 %"
