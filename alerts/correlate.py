@@ -18,18 +18,13 @@ class Family:
 
     `absorbs` is closed over itself: a chain absorbs idle_in_transaction and that absorbs long_transaction,
     so the chain absorbs both, and what it explains has one ancestor. `rank` puts who absorbs before who is
-    absorbed.
+    absorbed, and who suppresses the whole target before all.
     """
 
     absorbs: Mapping[str, frozenset[str]]
     rank: Mapping[str, int]
     lingering: frozenset[str]
     over_all: frozenset[str]  # the rules that suppress the whole target
-
-    @property
-    def absorbed(self) -> frozenset[str]:
-        """The rules that some other rule absorbs."""
-        return frozenset().union(*self.absorbs.values())
 
 
 def family(rules: Mapping[str, Rule[Any]]) -> Family:
@@ -39,11 +34,14 @@ def family(rules: Mapping[str, Rule[Any]]) -> Family:
     closed: dict[str, frozenset[str]] = {}
     for name in absorbed_first:
         closed[name] = known[name].union(*(closed[below] for below in known[name]))
+    over_all = frozenset(name for name, rule in rules.items() if rule.suppresses_target)
+    absorbing_first = absorbed_first[::-1]
+    ranked = sorted(absorbing_first, key=lambda name: name not in over_all)
     return Family(
         absorbs=closed,
-        rank={name: place for place, name in enumerate(reversed(absorbed_first))},
+        rank={name: place for place, name in enumerate(ranked)},
         lingering=frozenset(name for name, rule in rules.items() if rule.linger),
-        over_all=frozenset(name for name, rule in rules.items() if rule.suppresses_target),
+        over_all=over_all,
     )
 
 

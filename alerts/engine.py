@@ -51,7 +51,7 @@ class IncidentStore(Protocol):
     def open(self, target: str) -> list[Incident]: ...
 
     def recent(self, target: str, since: datetime) -> list[Incident]:
-        """Those resolved at `since` or later."""
+        """Those resolved at `since` or later, the oldest first."""
 
 
 class Engine:
@@ -90,9 +90,8 @@ class Engine:
         Nothing resolves by this, except incidents of rules that are no longer there.
         """
         since = moment.utc - timedelta(seconds=REOPEN_WITHIN_S)
-        ended = sorted(self._store.recent(self._target, since), key=lambda incident: incident.state_since)
         book = Book()
-        for incident in (*ended, *self._store.open(self._target)):
+        for incident in (*self._store.recent(self._target, since), *self._store.open(self._target)):
             book.restore(incident, moment)
         with self._lock:
             self._book = book
@@ -202,7 +201,7 @@ class Engine:
 def _to_be_told(transition: Transition) -> bool:
     before, after = transition.before, transition.after
     news = before is None or after.version > before.version
-    return news and after.fired_at is not None and after.state is not State.PENDING
+    return news and after.fired_at is not None
 
 
 def _inside(database: str | Everywhere | None) -> Callable[[Incident], bool]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from alerts.routes import Route
-from pgvigil.model.delivery import Delivery
+from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.evidence import Evidence
 from pgvigil.model.finding import NOTHING, Judgement, Scope
 from pgvigil.model.incident import Incident, State
@@ -63,8 +63,13 @@ def test_a_sink_that_was_told_hears_of_what_follows_when_the_severity_changes(wo
 
 def test_a_refresh_that_shows_nothing_new_wakes_nobody(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
+    incident = world.incident("idle_in_transaction")
+    [row] = deliveries(world, incident)
+    world.store.deliveries.settle(
+        row, version=1, state=incident.state, level=incident.severity, remote={}, at=world.clock.utc
+    )
     assert world.read(30, "idle_in_transaction", IDLE) == ["idle_in_transaction refreshed"]
-    assert [row.want_version for row in deliveries(world, world.incident("idle_in_transaction"))] == [1]
+    assert [row.status for row in deliveries(world, incident)] == [DeliveryStatus.SETTLED]
 
 
 def test_an_evaluation_that_changes_nothing_writes_nothing(world: World) -> None:
@@ -240,6 +245,18 @@ def test_a_reopening_that_could_not_be_written_keeps_its_id_when_it_can(world: W
     world.disk.fails_after = None
     assert world.read(5, "idle_in_transaction", IDLE) == ["idle_in_transaction reopened"]
     assert world.incident("idle_in_transaction").id == incident.id
+
+
+# --- many, and for long -----------------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_what_is_long_over(world: World) -> None:
+    for number in range(50):
+        world.read(60, "idle_in_transaction", replace(IDLE, subject=f"session {number}@t"))
+    world.read(3601, "idle_in_transaction")
+    world.read(3601, "idle_in_transaction")
+    book = world.engine._book
+    assert (book.tracked, book.notes) == ({}, {})
 
 
 # --- many at once -----------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ def test_the_first_match_ends_the_search_unless_it_says_continue(incident: Incid
     first = Route(match={"severity": ("critical",)}, sinks=("oncall",), mention="<!here>", go_on=True)
     second = Route(sinks=("log", "oncall"), mention="@team")
     third = Route(sinks=("never",))
+    assert recipients(incident, (first, replace(first, go_on=False))) == (Recipient("oncall", "<!here>"),)
     assert recipients(incident, (first, second, third)) == (
         Recipient("oncall", "<!here> @team"),
         Recipient("log", "@team"),

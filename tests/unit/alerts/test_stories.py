@@ -6,33 +6,12 @@ from datetime import timedelta
 import pytest
 
 from pgvigil.model.evidence import Evidence
-from pgvigil.model.finding import query_key
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from pgvigil.store import StoreError
 from tests.unit.alerts.acting import finding
+from tests.unit.alerts.cast import CHAIN, IDLE, LONG, SLOW
 from tests.unit.alerts.world import World, rule
-
-ROOT, VICTIM = "session 8123@t", "session 9001@t"
-CHAIN = finding(
-    "blocking_chain",
-    ROOT,
-    summary="23 sessions blocked 31s by pid 8123",
-    about=frozenset({ROOT}),
-    explains=frozenset({ROOT, VICTIM, query_key(7)}),
-    evidence=Evidence(notes=("root is idle",)),
-)
-IDLE = finding(
-    "idle_in_transaction",
-    ROOT,
-    summary="Idle in transaction for 5m: pid 8123",
-    about=frozenset({ROOT}),
-    explains=frozenset({ROOT}),
-)
-LONG = finding("long_transaction", ROOT, summary="Open for 30m: pid 8123", about=frozenset({ROOT}))
-SLOW = finding("slow_query", "statement 7", summary="UPDATE orders: 40s", about=frozenset({query_key(7)}))
-DOWN = finding("target_down", "server", Level.CRITICAL, summary="No query is answered: refused")
-
 
 # --- a chain and its sessions -----------------------------------------------------------------------------
 
@@ -68,6 +47,16 @@ def test_the_child_stands_for_itself_again_when_it_is_seen_without_the_chain(wor
     assert world.incident("idle_in_transaction").marks == ()
 
 
+def test_a_child_out_of_sight_is_not_hidden_for_ever_behind_a_chain_that_is_long_over(world: World) -> None:
+    world.read(0, "idle_in_transaction", IDLE)
+    world.read(5, "blocking_chain", CHAIN)
+    world.lose(5, "idle_in_transaction")
+    world.read(60, "blocking_chain")
+    assert world.read(3599, "blocking_chain") == []
+    assert world.read(5, "blocking_chain") == []
+    assert world.read(5, "blocking_chain") == ["idle_in_transaction unsuppressed"]
+
+
 def test_a_child_that_ends_with_the_chain_never_stands_for_itself(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
     world.read(5, "blocking_chain", CHAIN)
@@ -92,6 +81,28 @@ def test_a_note_is_one_line_with_the_latest_figures(world: World) -> None:
         world.read(10, "idle_in_transaction", replace(IDLE, summary=f"Idle for {minutes}m"))
     world.read(30, "blocking_chain", CHAIN)
     assert world.incident("blocking_chain").evidence.notes[1:] == ("idle_in_transaction: Idle for 7m",)
+
+
+def test_a_note_that_was_told_with_the_first_message_is_no_news_later(world: World) -> None:
+    world.read(0, "idle_in_transaction", IDLE)
+    world.read(5, "blocking_chain", CHAIN)
+    assert world.read(30, "blocking_chain", CHAIN) == ["blocking_chain refreshed"]
+    assert world.incident("blocking_chain").version == 1
+
+
+def test_what_has_nearly_recovered_is_no_note(world: World) -> None:
+    world.read(0, "blocking_chain", CHAIN)
+    world.read(5, "idle_in_transaction", replace(IDLE, level=Level.HOLD))
+    world.read(30, "blocking_chain", CHAIN)
+    assert world.incident("blocking_chain").evidence.notes == ("root is idle",)
+
+
+def test_another_episode_has_its_own_notes(world: World) -> None:
+    world.read(0, "blocking_chain", CHAIN)
+    world.read(5, "idle_in_transaction", IDLE)
+    world.read(60, "blocking_chain")
+    assert world.read(60, "blocking_chain", CHAIN) == ["blocking_chain reopened"]
+    assert world.incident("blocking_chain").evidence.notes == ("root is idle",)
 
 
 def test_forty_victims_are_one_incident_with_a_few_lines(world: World) -> None:
@@ -192,6 +203,15 @@ def test_victims_reach_the_statements_after_the_end_and_are_still_explained(worl
     assert world.open() == []
 
 
+def test_the_notes_of_what_has_ended_outlive_a_nearly(world: World) -> None:
+    """A value in the band between clear and warning reopens nothing and takes nothing away."""
+    _ended_chain(world)
+    world.read(5, "blocking_chain", replace(CHAIN, level=Level.HOLD, evidence=Evidence()))
+    reaching_back = replace(SLOW, measured_from=world.clock.utc - timedelta(seconds=30))
+    world.read(5, "slow_query", reaching_back)
+    assert world.written[-1].after.evidence.notes == ("root is idle", "slow_query: UPDATE orders: 40s")
+
+
 def test_the_next_interval_is_not_explained_any_more(world: World) -> None:
     _ended_chain(world)
     later = replace(SLOW, measured_from=world.clock.utc + timedelta(seconds=30))
@@ -213,73 +233,6 @@ def test_a_rule_that_does_not_linger_explains_nothing_after_its_end(world: World
     assert world.read(5, "long_transaction", reaching_back) == ["long_transaction fired"]
 
 
-# --- a target that is down --------------------------------------------------------------------------------
-
-
-def _goes_down(world: World) -> None:
-    world.read(0, "target_down", DOWN)
-    world.lose(0, *(world.rules.keys() - {"target_down"}), why="refused")
-    world.read(30, "target_down", DOWN)
-
-
-def test_a_target_that_is_down_suppresses_all_its_other_incidents(world: World) -> None:
-    world.read(0, "idle_in_transaction", IDLE)
-    _goes_down(world)
-    down, idle = world.incident("target_down"), world.incident("idle_in_transaction")
-    assert (idle.state, idle.suppressed_by, idle.parent_id) == (State.UNKNOWN, down.name, down.id)
-
-
-def test_down_makes_unknown_what_nobody_had_yet_said_is_not_covered(world: World) -> None:
-    world.read(0, "idle_in_transaction", IDLE)
-    world.read(0, "target_down", DOWN)
-    world.read(30, "target_down", DOWN)
-    idle = world.incident("idle_in_transaction")
-    assert (idle.state, idle.reason) == (
-        State.UNKNOWN,
-        "the target is down: No query is answered: refused",
-    )
-
-
-def test_when_it_answers_again_they_lose_the_mark_and_stay_unknown_until_a_reading(world: World) -> None:
-    world.read(0, "idle_in_transaction", IDLE)
-    _goes_down(world)
-    assert world.read(60, "target_down") == ["target_down resolved", "idle_in_transaction unsuppressed"]
-    idle = world.incident("idle_in_transaction")
-    assert (idle.state, idle.marks) == (State.UNKNOWN, ())
-    assert world.read(10, "idle_in_transaction") == ["idle_in_transaction resolved"]
-
-
-def test_while_it_is_down_nothing_else_opens_and_what_is_pending_stands_still(world: World) -> None:
-    world.read(0, "slow_query", SLOW)
-    _goes_down(world)
-    assert world.read(100, "idle_in_transaction", IDLE) == []
-    assert world.read(100, "slow_query", SLOW) == []
-    world.read(10, "target_down")
-    assert world.read(30, "slow_query", SLOW) == ["slow_query refreshed"]
-    assert world.incident("slow_query").state is State.PENDING
-
-
-def test_a_down_that_fires_at_once_takes_the_others_along_in_a_second_write(world: World) -> None:
-    world.rules["target_down"] = rule("target_down", suppresses_target=True)
-    world.restart(0)
-    world.read(0, "idle_in_transaction", IDLE)
-    assert world.read(5, "target_down", DOWN) == [
-        "target_down fired",
-        "idle_in_transaction unknown",
-        "idle_in_transaction suppressed",
-    ]
-
-
-def test_a_chain_and_its_child_come_out_of_a_down_as_they_were(world: World) -> None:
-    world.read(0, "idle_in_transaction", IDLE)
-    world.read(5, "blocking_chain", CHAIN)
-    chain = world.incident("blocking_chain")
-    _goes_down(world)
-    world.read(60, "target_down")
-    assert world.incident("blocking_chain").marks == ()
-    assert world.incident("idle_in_transaction").parent_id == chain.id
-
-
 # --- restarts and faults in the middle --------------------------------------------------------------------
 
 
@@ -292,16 +245,6 @@ def test_a_child_is_still_a_child_after_a_restart(world: World) -> None:
     world.read(5, "idle_in_transaction", IDLE)
     world.read(5, "blocking_chain", CHAIN)
     assert world.incident("idle_in_transaction").suppressed_by == world.incident("blocking_chain").name
-
-
-def test_a_restart_while_the_target_is_down(world: World) -> None:
-    world.read(0, "idle_in_transaction", IDLE)
-    _goes_down(world)
-    world.restart(away_s=30)
-    world.read(5, "target_down", DOWN)
-    assert world.incident("idle_in_transaction").marks == ("suppressed",)
-    world.read(5, "target_down")
-    assert world.incident("idle_in_transaction").marks == ()
 
 
 @pytest.mark.parametrize("good", [0, 1])
