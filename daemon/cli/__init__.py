@@ -7,6 +7,8 @@ from daemon.cli import codes
 
 COMMANDS = {
     "config": "daemon.cli.config",
+    "incidents": "daemon.cli.incidents",
+    "notify": "daemon.cli.notify",
     "rules": "daemon.cli.rules",
 }
 

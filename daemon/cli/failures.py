@@ -29,6 +29,11 @@ def report(error: Exception, *, debug: bool) -> int:
         for problem in error.problems:
             _say(problem.sentence, f"  fix: {problem.fix}", f"  see: {problem.docs}")
         return codes.SETUP
+    from pgvigil.store.errors import StoreError  # brings SQLAlchemy: only when nothing lighter fits
+
+    if isinstance(error, StoreError):
+        _say(f"pgvigil: {error}")
+        return codes.UNKNOWN
     if debug:
         _say(redact("".join(traceback.format_exception(error))))
     else:

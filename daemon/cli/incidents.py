@@ -1,0 +1,120 @@
+"""`pgvigil incidents`: what is wrong, and what was."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from alerts.render import view
+from alerts.sinks.console import as_text
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.clock import system_now
+from daemon.jsonable import incident as as_object
+from daemon.jsonable import stamp
+from pgvigil.model.delivery import Delivery
+from pgvigil.model.incident import Event, Incident, State
+from pgvigil.store.store import Store
+from pgvigil.text import one_line
+from pgvigil.units import format_duration
+
+app = typer.Typer(no_args_is_help=True, help="List incidents and show one with its history.")
+OPEN = tuple(state for state in State if state is not State.RESOLVED)
+
+
+@app.callback()
+def incidents() -> None:
+    """List incidents and show one with its history."""
+
+
+@app.command("list")
+def list_incidents(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    target: Annotated[str | None, typer.Option(help="Only of this target.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only of this rule.")] = None,
+    resolved: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    json: AsJson = False,
+) -> None:
+    """List the open incidents, the newest first."""
+    with closing(_store(config)) as store:
+        states = None if resolved else OPEN
+        found = store.incidents.list(states=states, target=target, rule=rule, limit=limit)
+    if json:
+        print_json({"incidents": [as_object(item) for item in found]})
+    elif found:
+        typer.echo("\n".join(rows(found, system_now().utc)))
+    else:
+        typer.echo("no incidents" if resolved else "no open incidents")
+
+
+@app.command()
+def show(
+    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Show one incident with its diagnosis and its history."""
+    number = incident.upper().removeprefix("INC-")
+    with closing(_store(config)) as store:
+        item = store.incidents.get(int(number)) if number.isdecimal() and len(number) < 19 else None
+        if item is None:
+            raise typer.BadParameter(f"there is no incident {incident!r}")
+        history = store.incidents.history(item.id)
+    if json:
+        print_json({**as_object(item), "history": [_event(event) for event in history]})
+    else:
+        typer.echo(as_text(view(item, _nothing_seen(item))))
+        typer.echo("\n".join(_history(history)))
+
+
+def _store(config: Any) -> Store:
+    return Store.open(load_settings(config).daemon.store.reveal(), exclusive=False)
+
+
+def rows(found: Sequence[Incident], now: datetime) -> Iterator[str]:
+    """One line for each, in columns."""
+    cells = [("INCIDENT", "SEVERITY", "STATE", "SINCE", "RULE", "WHERE", "SUMMARY")]
+    cells += [_row(item, now) for item in found]
+    widths = [max(len(row[column]) for row in cells) for column in range(6)]
+    for *columns, summary in cells:
+        padded = (f"{cell:<{width}}" for cell, width in zip(columns, widths, strict=True))
+        yield "  ".join([*padded, summary])
+
+
+def _row(item: Incident, now: datetime) -> tuple[str, str, str, str, str, str, str]:
+    state = ", ".join([item.state.value, *item.marks])
+    where = item.target if item.database is None else f"{item.target}/{one_line(item.database, 63)}"
+    age = format_duration(max(0.0, (now - item.pending_since).total_seconds()))
+    return item.name, item.severity.word, state, age, item.rule, where, one_line(item.summary)
+
+
+def _nothing_seen(item: Incident) -> Delivery:
+    return Delivery(
+        incident_id=item.id,
+        sink="",
+        want_version=item.version,
+        urgency=item.severity,
+        due_since=item.evaluated_at,
+    )
+
+
+def _history(events: Sequence[Event]) -> Iterator[str]:
+    yield "History:"
+    for event in events:
+        why = f"  {one_line(event.why)}" if event.why else ""
+        yield f"  {stamp(event.at)}  {event.kind:<11} {event.state.value}, {event.severity.word}{why}"
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "at": stamp(event.at),
+        "kind": event.kind,
+        "why": event.why,
+        "state": event.state.value,
+        "severity": event.severity.word,
+        "version": event.version,
+    }
