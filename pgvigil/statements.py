@@ -71,12 +71,14 @@ class StatementsReading:
 class StatementChanges:
     """What ran in an interval. In `ran` the counters are differences, all of them >= 0.
 
-    `uncovered` holds the keys of entries of which this interval cannot be told; every other entry that is
-    not in `ran` did not run. `hidden` counts entries that our role may not see.
+    `uncovered` holds the keys of entries of which this interval cannot be told. Every other entry that is not
+    in `ran` did not run, if `hidden` is 0: it counts the entries that our role may not see. `present` are all
+    that it may see now.
     """
 
     ran: Frame
     uncovered: Frame
+    present: Frame
     hidden: int
 
     @property

@@ -119,6 +119,7 @@ def _changes(then: _Reading, now: _Reading) -> StatementChanges:
     return StatementChanges(
         ran=_part(ran, ran.columns, ~doubt & (growth["calls"] > 0)),
         uncovered=_joined(_part(keys, KEY, doubt), _part(then.entries, KEY, vanished)),
+        present=now.entries,
         hidden=now.hidden,
     )
 
@@ -182,6 +183,7 @@ def _none(reading: _Reading) -> StatementChanges:
     return StatementChanges(
         ran=_part(reading.entries, (*KEY, *COUNTERS), nobody),
         uncovered=_part(reading.entries, KEY, ~nobody),
+        present=reading.entries,
         hidden=reading.hidden,
     )
 

@@ -19,6 +19,8 @@ from pgvigil.statements import StatementChanges, keys
 from pgvigil.units import DurationS, Percent, format_duration
 
 _MOST = 100  # findings of one reading: those that cost most
+_DISCARDED = "its counters were discarded, its database is not known, or too many others cost more"
+_HIDDEN = "the role may not see every statement: grant it pg_monitor"
 
 
 class SlowQueryParams(DurationParams):
@@ -68,8 +70,10 @@ def _subjects(reading: Delta[StatementChanges], where: NDArray[np.int64]) -> set
 def _scope(changes: StatementChanges, unjudged: set[str]) -> Scope:
     """A statement that did not run is not slow now: it is covered. One that cannot be told is not."""
     not_covered = frozenset(key.subject for key in keys(changes.uncovered)) | unjudged
-    reason = "its counters were discarded, or its database is not known" if not_covered else ""
-    return Scope(not_covered=not_covered, reason=reason)
+    if changes.hidden:  # whatever is not seen may be among them
+        visible = frozenset(key.subject for key in keys(changes.present))
+        return Scope(only=visible, not_covered=not_covered, reason=_HIDDEN)
+    return Scope(not_covered=not_covered, reason=_DISCARDED if not_covered else "")
 
 
 def _finding(

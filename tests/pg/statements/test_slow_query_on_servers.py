@@ -39,7 +39,8 @@ def finding(watched: Watched) -> Finding:
 
 def test_it_is_found_with_its_text_and_without_its_data(finding: Finding) -> None:
     assert (finding.level, finding.database) == (Level.WARNING, "postgres")
-    assert finding.value == pytest.approx(0.06, abs=0.04)
+    assert finding.value is not None
+    assert finding.value >= 0.06  # it sleeps that long
     assert finding.evidence.blocks[0].text == (
         "SELECT work.known($1), pg_sleep($2) FROM pg_class WHERE relname = $3"
     )

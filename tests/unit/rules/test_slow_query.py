@@ -187,6 +187,19 @@ def test_an_interval_that_cannot_be_told_is_no_recovery(change: str) -> None:
     assert judge(deltas.take(server.snapshot(60))) == Judgement((), NOTHING)
 
 
+def test_a_statement_that_our_role_can_no_longer_see_has_not_recovered() -> None:
+    server, deltas = FakeStatements(17), StatementDeltas()
+    for which in (SLOW, BUSY):
+        server.run(which, 9, ms=9000.0)
+    deltas.take(server.snapshot(0))
+    server.entries[key(0)] = server.entries.pop(SLOW)._replace(queryid=0)
+    deltas.take(server.snapshot(60))
+    scope = judge(deltas.take(server.snapshot(120))).scope
+    assert not scope.covers("shop", SLOW.subject)
+    assert scope.covers("shop", BUSY.subject)
+    assert "pg_monitor" in scope.reason
+
+
 def test_a_statement_of_an_unknown_database_is_not_judged() -> None:
     judgement = judge(minute((SLOW, 10, 9000.0)), database_names={})
     assert judgement.findings == ()
