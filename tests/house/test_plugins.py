@@ -27,7 +27,7 @@ def holds_tests(paths: list[Path]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(COLLECTORS) - {"activity", "lock_waits"}))
+@pytest.mark.parametrize("name", COLLECTORS)
 def test_collector_has_its_test_on_real_servers(name: str) -> None:
     assert holds_tests([*TESTS.glob(f"pg/collectors/test_{name}.py")]), (
         f"write tests/pg/collectors/test_{name}.py"

@@ -1,0 +1,85 @@
+"""What the rules about database objects share: one finding per object, and locked objects are not judged."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
+from pgvigil.model.finding import Finding, Judgement, Scope
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.plugins import Context, SeverityParams
+from pgvigil.text import one_line, printable
+
+
+class _Row(Protocol):
+    @property
+    def locked(self) -> bool: ...
+
+
+R = TypeVar("R", bound=_Row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectTrouble:
+    """What a rule says about one object; the rest of the finding is the same for all such rules."""
+
+    subject: str
+    summary: str
+    impact: str
+    figures: tuple[Figure, ...]
+    definition: str | None
+    cause: str
+    steps: tuple[Step, ...]
+
+
+def judge(
+    rule: str,
+    reading: Snapshot[Any] | Delta[Any],
+    rows: Iterable[R],
+    params: SeverityParams,
+    context: Context,
+    describe: Callable[[R], ObjectTrouble],
+) -> Judgement:
+    """A finding per row, in the scope of the reading's database; rows of locked relations are not covered."""
+    database = reading.database if isinstance(reading, Snapshot) else None
+    told = [(row.locked, describe(row)) for row in rows]
+    found = tuple(
+        _finding(rule, database, trouble, params, context) for locked, trouble in told if not locked
+    )
+    skipped = frozenset(trouble.subject for locked, trouble in told if locked)
+    return Judgement(
+        found,
+        Scope(
+            databases=None if database is None else frozenset({database}),
+            not_covered=skipped,
+            reason="the relation is under, or waited for with, ACCESS EXCLUSIVE" if skipped else "",
+        ),
+    )
+
+
+def shown_name(name: str) -> str:
+    """A quoted name as one line of a sentence."""
+    return one_line(name, 120)
+
+
+def _finding(
+    rule: str, database: str | None, trouble: ObjectTrouble, params: SeverityParams, context: Context
+) -> Finding:
+    definition = trouble.definition
+    return Finding(
+        rule=rule,
+        target=context.target,
+        database=database,
+        subject=trouble.subject,
+        level=params.level,
+        summary=trouble.summary,
+        evidence=Evidence(
+            impact=trouble.impact,
+            figures=trouble.figures,
+            blocks=()
+            if definition is None
+            else (Block(BlockKind.SQL, "Definition", printable(definition)[:700]),),
+            cause=trouble.cause,
+        ),
+        steps=trouble.steps,
+    )
