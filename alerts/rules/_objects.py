@@ -19,6 +19,11 @@ class _Row(Protocol):
 R = TypeVar("R", bound=_Row)
 
 
+def locked(row: _Row) -> str:
+    """Why nothing can be said of the object now; empty when it can be judged."""
+    return "the relation is under, or waited for with, ACCESS EXCLUSIVE" if row.locked else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectTrouble:
     """What a rule says about one object; the rest of the finding is the same for all such rules."""
@@ -39,20 +44,18 @@ def judge(
     params: SeverityParams,
     context: Context,
     describe: Callable[[R], ObjectTrouble],
+    unjudged: Callable[[R], str] = locked,
 ) -> Judgement:
-    """A finding per row, in the scope of the reading's database; rows of locked relations are not covered."""
+    """A finding per row, in the scope of the reading's database; `unjudged` says why a row is not covered."""
     database = reading.database if isinstance(reading, Snapshot) else None
-    told = [(row.locked, describe(row)) for row in rows]
-    found = tuple(
-        _finding(rule, database, trouble, params, context) for locked, trouble in told if not locked
-    )
-    skipped = frozenset(trouble.subject for locked, trouble in told if locked)
+    told = [(unjudged(row), describe(row)) for row in rows]
+    found = tuple(_finding(rule, database, trouble, params, context) for why, trouble in told if not why)
     return Judgement(
         found,
         Scope(
             databases=None if database is None else frozenset({database}),
-            not_covered=skipped,
-            reason="the relation is under, or waited for with, ACCESS EXCLUSIVE" if skipped else "",
+            not_covered=frozenset(trouble.subject for why, trouble in told if why),
+            reason="; ".join(sorted({why for why, _ in told if why})),
         ),
     )
 

@@ -27,13 +27,14 @@ class InvalidIndexParams(SeverityParams):
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: InvalidIndexParams, context: Context) -> Judgement:
     rows: ConstraintsReading = reading.rows
-    at_rest = (row for row in rows.invalid if not _in_work(row))
-    return _objects.judge(RULE.name, reading, at_rest, params, context, _describe)
+    return _objects.judge(RULE.name, reading, rows.invalid, params, context, _describe, _unjudged)
 
 
-def _in_work(row: InvalidIndex) -> bool:
-    """A build or a concurrent drop is running: it is not valid yet, or not any more, and that is right."""
-    return row.build_phase is not None or row.ddl
+def _unjudged(row: InvalidIndex) -> str:
+    """While a build or a concurrent drop runs, nobody can tell whether the index will end well."""
+    if row.build_phase is not None:
+        return f"a build is running: {row.build_phase}"
+    return "a session is working on the index" if row.ddl else _objects.locked(row)
 
 
 def _describe(row: InvalidIndex) -> ObjectTrouble:

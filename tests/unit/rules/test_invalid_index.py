@@ -84,8 +84,16 @@ def test_it_says_what_the_index_costs(ready: bool, words: str) -> None:
 
 
 @pytest.mark.parametrize("work", [{"build_phase": "building index", "build_percent": 40.0}, {"ddl": True}])
-def test_an_index_in_work_is_no_finding(work: dict[str, Any]) -> None:
-    assert judge(invalid(**work)) == Judgement((), Scope(databases=frozenset({"shop"})))
+def test_an_index_in_work_is_neither_found_nor_recovered(work: dict[str, Any]) -> None:
+    """An incident that is open while somebody rebuilds the index must not resolve before that is done."""
+    judgement = judge(invalid(**work), invalid(name="other"))
+    assert [finding.subject for finding in judgement.findings] == ["index public.other"]
+    assert not judgement.scope.covers("shop", "index public.orders_total")
+    assert "running" in judgement.scope.reason or "working" in judgement.scope.reason
+
+
+def test_no_row_means_recovered_in_this_database_only() -> None:
+    assert judge() == Judgement((), Scope(databases=frozenset({"shop"})))
 
 
 def test_a_locked_relation_is_neither_found_nor_recovered() -> None:
