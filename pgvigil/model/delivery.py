@@ -56,8 +56,8 @@ class Delivery:
     """One row: "sink S must reflect incident I at version >= want_version".
 
     `seen_*` is what people there last saw, `remote` the sink's handle on its message (channel, ts).
-    `act_key`, `act_at` name the creating act in flight, `act_state` and `act_level` what it tells: with them
-    an act that is found later still says what people saw. `mention` is the route's, for what must be heard.
+    `act_key`, `act_at` name the creating act in flight; `maybe_seen` is what it tells, after what is told by
+    earlier ones that may have arrived and could not be looked for. `mention` is the route's, for what must be heard.
     """
 
     incident_id: int
@@ -73,8 +73,7 @@ class Delivery:
     remote: Mapping[str, str] = field(default_factory=dict)
     act_key: str | None = None
     act_at: datetime | None = None
-    act_state: State | None = None
-    act_level: Level | None = None
+    maybe_seen: tuple[tuple[State, Level], ...] = ()
     attempts: int = 0
     not_before: datetime | None = None
     last_error: str = ""

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
+from pgvigil.model.incident import State
+from pgvigil.model.level import Level
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -92,6 +94,14 @@ def labels_json(labels: tuple[tuple[str, str], ...]) -> str:
 
 def labels_of(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(text))
+
+
+def sights_json(sights: tuple[tuple[State, Level], ...]) -> str:
+    return json_of(sights)
+
+
+def sights_of(text: str) -> tuple[tuple[State, Level], ...]:
+    return tuple((State(state), Level(level)) for state, level in json.loads(text))
 
 
 def remote_json(remote: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The two meet on the same rows: the engine writes only what is wanted, the outbox
 outbox writes only where a row is as it was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from pgvigil.model.delivery import Act, Delivery, DeliveryStatus, Want
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.store.database import Database
-from pgvigil.store.schema import LEVEL, METADATA, REMOTE, STAMP, STATE, STATUS, TEXT
+from pgvigil.store.schema import LEVEL, METADATA, REMOTE, SIGHTS, STAMP, STATE, STATUS, TEXT
 
 DELIVERY = Table(
     "delivery",
@@ -48,8 +48,7 @@ DELIVERY = Table(
     Column("remote", REMOTE, nullable=False),
     Column("act_key", TEXT),
     Column("act_at", STAMP),
-    Column("act_state", STATE),
-    Column("act_level", LEVEL),
+    Column("maybe_seen", SIGHTS, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("not_before", STAMP),
     Column("last_error", TEXT, nullable=False),
@@ -89,39 +88,31 @@ def _values(delivery: Delivery) -> dict[str, object]:
     return {column.name: getattr(delivery, column.name) for column in DELIVERY.columns}
 
 
-def want(connection: Connection, wanted: Want, incident: Incident) -> None:
-    """Inside the transaction of a commit: the sink must reflect `incident` as it is now."""
-    fresh = Delivery(
-        incident_id=incident.id,
-        sink=wanted.sink,
-        want_version=incident.version,
-        urgency=wanted.urgency,
-        due_since=incident.evaluated_at,
-        mention=wanted.mention,
-    )
-    old = _same(connection, fresh)
-    if old is None:
-        connection.execute(insert(DELIVERY).values(_values(fresh)))
-    else:
-        connection.execute(update(DELIVERY).where(_is(fresh)).values(_values(_raised(old, fresh))))
+def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) -> None:
+    """Inside the transaction of a commit: `wanted` sinks must reflect `incident` as it is now.
 
-
-def follow(connection: Connection, incident: Incident) -> None:
-    """Inside the transaction of a commit: whoever was to reflect an earlier version must reflect this one.
-
-    Whatever the routes say by now, nobody is left with an alarm that was since called off.
+    So must every sink that was ever to reflect it, wanted now or not: who heard that it fires hears the end.
     """
-    behind = select(DELIVERY).where(
-        DELIVERY.c.incident_id == incident.id, DELIVERY.c.want_version < incident.version
+    olds = _deliveries(connection, select(DELIVERY).where(DELIVERY.c.incident_id == incident.id))
+    wants = {each.sink: each for each in wanted}
+    for old in olds:
+        want = wants.pop(old.sink, None)
+        if want is not None or old.want_version < incident.version:
+            raised = _raised(old, _fresh(incident, want or Want(0, old.sink, incident.severity)))
+            connection.execute(update(DELIVERY).where(_is(old)).values(_values(raised)))
+    for want in wants.values():
+        connection.execute(insert(DELIVERY).values(_values(_fresh(incident, want))))
+
+
+def _fresh(incident: Incident, want: Want) -> Delivery:
+    return Delivery(
+        incident_id=incident.id,
+        sink=want.sink,
+        want_version=incident.version,
+        urgency=want.urgency,
+        due_since=incident.evaluated_at,
+        mention=want.mention,
     )
-    for old in _deliveries(connection, behind):
-        wanted = replace(
-            old,
-            want_version=incident.version,
-            urgency=incident.severity,
-            due_since=incident.evaluated_at,
-        )
-        connection.execute(update(DELIVERY).where(_is(old)).values(_values(_raised(old, wanted))))
 
 
 def _raised(old: Delivery, fresh: Delivery) -> Delivery:
@@ -181,6 +172,7 @@ class Deliveries:
 
     def begin(self, read: Delivery, act: Act, incident: Incident, at: datetime) -> Delivery | None:
         """Persist that a creating act is about to be tried: from here to the next write it may have arrived."""
+        told = (incident.state, incident.severity)
         return self._swap(
             read,
             replace(
@@ -188,8 +180,7 @@ class Deliveries:
                 status=DeliveryStatus.SENDING,
                 act_key=act.key,
                 act_at=at,
-                act_state=incident.state,
-                act_level=incident.severity,
+                maybe_seen=(*(each for each in read.maybe_seen if each != told), told),
             ),
         )
 
@@ -215,8 +206,7 @@ class Deliveries:
                 remote=remote,
                 act_key=None,
                 act_at=None,
-                act_state=None,
-                act_level=None,
+                maybe_seen=(),
                 attempts=0,
                 not_before=None,
                 last_error="",

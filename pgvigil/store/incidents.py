@@ -165,9 +165,9 @@ class Incidents:
     def commit(self, transitions: Sequence[Transition], wants: Sequence[Want] = ()) -> _Written:
         """Write all of it in one transaction, or raise StoreError and write none.
 
-        Returns the `after` of each transition, with its id. Sinks that were to reflect an earlier version
-        must reflect this one, wanted or not. A pending incident that is dropped before it
-        ever fired is deleted.
+        Returns the `after` of each transition, with its id. A pending incident that is dropped before it
+        ever fired is deleted. Every sink that was ever to reflect an incident must reflect its new version
+        too: `wants` may leave out those that the routes no longer name.
         """
         return self._database.write(lambda connection: _commit(connection, transitions, wants))
 
@@ -181,16 +181,19 @@ def _commit(
     connection: Connection, transitions: Sequence[Transition], wants: Sequence[Want]
 ) -> list[Incident]:
     kept = [_write(connection, transition) for transition in transitions]
-    for incident in kept:
-        deliveries.follow(connection, incident)
-    for want in wants:
-        deliveries.want(connection, want, kept[want.index])
+    for index, (transition, incident) in enumerate(zip(transitions, kept, strict=True)):
+        if not _never_was(transition):
+            deliveries.reflect(connection, incident, [want for want in wants if want.index == index])
     return kept
+
+
+def _never_was(transition: Transition) -> bool:
+    return transition.kind == "dropped" and transition.after.fired_at is None
 
 
 def _write(connection: Connection, transition: Transition) -> Incident:
     after = transition.after
-    if transition.kind == "dropped" and after.fired_at is None:
+    if _never_was(transition):
         connection.execute(delete(INCIDENT).where(INCIDENT.c.id == after.id))
         return after
     after = _put(connection, after)

@@ -107,6 +107,26 @@ def test_what_was_sent_is_not_settled_when_more_is_wanted_by_then(store: Store) 
     )
 
 
+def test_who_was_to_hear_that_it_fires_hears_the_end_though_no_route_names_him(store: Store) -> None:
+    kept = fire(store)
+    settle(store, begun(store, kept), kept)
+    ended = replace(kept, version=9, state=State.RESOLVED, severity=Level.WARNING, evaluated_at=LATER)
+    store.incidents.commit([Transition("resolved", kept, ended)], [Want(0, "mail", Level.WARNING)])
+    both = store.deliveries.of_incident(kept.id)
+    assert [(each.sink, each.want_version, each.status) for each in both] == [
+        ("mail", 9, DeliveryStatus.DUE),
+        ("oncall", 9, DeliveryStatus.DUE),
+    ]
+    assert (both[1].due_since, both[1].urgency, both[1].mention) == (LATER, Level.WARNING, "<!here>")
+
+
+def test_a_change_that_is_no_news_makes_nothing_due(store: Store) -> None:
+    kept = fire(store)
+    settle(store, begun(store, kept), kept)
+    store.incidents.commit([Transition("refreshed", kept, replace(kept, summary="24 sessions"))], [])
+    assert row(store, kept).status is DeliveryStatus.SETTLED
+
+
 @pytest.mark.parametrize("status", [DeliveryStatus.SENDING, DeliveryStatus.AMBIGUOUS])
 def test_a_want_never_hides_that_something_may_have_arrived(store: Store, status: DeliveryStatus) -> None:
     kept = fire(store)
@@ -114,7 +134,11 @@ def test_a_want_never_hides_that_something_may_have_arrived(store: Store, status
     store.deliveries.put_back(sending, replace(sending, status=status))
     raise_version(store, kept, LATER)
     raised = row(store, kept)
-    assert (raised.status, raised.act_key, raised.act_state) == (status, f"{kept.id}:2:post", State.FIRING)
+    assert (raised.status, raised.act_key, raised.maybe_seen) == (
+        status,
+        f"{kept.id}:2:post",
+        ((State.FIRING, Level.CRITICAL),),
+    )
 
 
 @pytest.mark.parametrize(("act_key", "then"), [(None, "due"), ("1:2:post", "ambiguous")])

@@ -1,0 +1,94 @@
+"""What a destination must be told, from what people there last saw and the incident now. Pure.
+
+| seen | now | acts |
+|---|---|---|
+| nothing | firing, or unknown after firing | POST |
+| nothing | resolved, peak critical | POST |
+| nothing | resolved otherwise; pending; suppressed or silenced | none |
+| something | newer | EDIT |
+| something | newer, and worth hearing | EDIT, REPLY |
+
+Worth hearing are: worse, reopened, resolved. Of a suppressed incident only its end is heard, of a silenced one
+nothing; both are still edited, so that no message goes on telling what is no longer so.
+
+- A destination that cannot edit gets a POST of what is worth hearing, and nothing of the rest.
+- One that can edit but not reply is edited for an end, and gets a new POST of worse and reopened.
+- A message that was deleted is posted anew.
+- An act in flight may have arrived: people may have seen what it told, and what follows must fit both cases.
+"""
+
+from alerts.outbox.seen import Seen, last_seen, possibly_seen
+from pgvigil.model.delivery import Act, ActKind, Delivery, Told
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+
+
+def acts(incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: bool) -> tuple[Act, ...]:
+    """The calls to make, in order. None means that the row is settled as it is."""
+    if incident.state is State.PENDING:
+        return ()
+    if delivery.seen_state is None and delivery.act_key is None:
+        return _first(incident)
+    told = _worth_hearing(incident, possibly_seen(delivery))
+    heard = None if _withheld(incident, told) else told
+    if delivery.seen_state is None:  # the first message may have arrived, or not: no other state is safe
+        return (_act(ActKind.POST, incident, heard),)
+    if not can_edit:
+        return (_act(ActKind.POST, incident, heard),) if heard else ()
+    if not delivery.remote:  # the message was deleted
+        return () if _quiet(incident) and not delivery.act_key else (_act(ActKind.POST, incident, heard),)
+    return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, can_reply=can_reply))
+
+
+def shown(incident: Incident, delivery: Delivery, done: tuple[Act, ...]) -> Seen | None:
+    """What people have seen once `done` is done.
+
+    What was worth hearing and was withheld counts as not yet seen: it is heard when the silence ends.
+    """
+    last = last_seen(delivery)
+    if any(act.creates for act in done):
+        return Seen(incident.state, incident.severity)
+    if not done:
+        return last
+    told = _worth_hearing(incident, possibly_seen(delivery))
+    if told is not Told.RESOLVED and _withheld(incident, told):
+        return last
+    return Seen(incident.state, incident.severity)
+
+
+def _first(incident: Incident) -> tuple[Act, ...]:
+    missed = incident.state is State.RESOLVED and incident.peak < Level.CRITICAL
+    return () if missed or _quiet(incident) else (_act(ActKind.POST, incident),)
+
+
+def _worth_hearing(incident: Incident, seen: tuple[Seen, ...]) -> Told | None:
+    words = [_news(incident, each) for each in seen]
+    return next((word for word in words if word is not None), None)
+
+
+def _news(incident: Incident, seen: Seen) -> Told | None:
+    if incident.state is State.RESOLVED:
+        return None if seen.state is State.RESOLVED else Told.RESOLVED
+    if seen.state is State.RESOLVED:
+        return Told.REOPENED
+    return Told.WORSE if incident.severity > seen.level else None
+
+
+def _quiet(incident: Incident) -> bool:
+    return bool(incident.suppressed_by or incident.silenced_by)
+
+
+def _withheld(incident: Incident, told: Told | None) -> bool:
+    if told is Told.RESOLVED:
+        return bool(incident.silenced_by)
+    return told is not None and _quiet(incident)
+
+
+def _aloud(incident: Incident, told: Told | None, *, can_reply: bool) -> tuple[Act, ...]:
+    if told is None or (told is Told.RESOLVED and not can_reply):
+        return ()
+    return (_act(ActKind.REPLY if can_reply else ActKind.POST, incident, told),)
+
+
+def _act(kind: ActKind, incident: Incident, told: Told | None = None) -> Act:
+    return Act(kind, incident.id, incident.version, told)

@@ -1,0 +1,283 @@
+"""Brings the rows of one destination to it, one call at a time, in one thread.
+
+The order of writes is the whole of the guarantee: a creating act is persisted as `sending` before the call
+and its result after it. Whatever happens between the two leaves a row that says "this may have arrived".
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from alerts.outbox.acts import acts, shown
+from alerts.outbox.aftermath import Aftermath, after_failure, look_failed, without_act
+from alerts.outbox.gate import Gate
+from alerts.outbox.limits import OutboxLimits
+from alerts.outbox.record import BUG, OK, Record
+from alerts.outbox.seen import in_flight
+from pgvigil.model.delivery import (
+    Act,
+    CannotLookError,
+    Delivery,
+    DeliveryError,
+    DeliveryFailure,
+    DeliveryStatus,
+)
+from pgvigil.model.incident import Incident
+from pgvigil.model.moment import Moment
+from pgvigil.plugins import Sink
+from pgvigil.store import Store, StoreError
+
+T = TypeVar("T")
+
+_CLOCK_STEP_S = 2.0
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the worker was told to stop
+    """There is no more time. What is under way is taken up at the next start."""
+
+
+class Courier:
+    """`pause` waits that many seconds, or raises Interrupted."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        store: Store,
+        clock: Callable[[], Moment],
+        limits: OutboxLimits,
+        *,
+        record: Record,
+        pause: Callable[[float], None],
+    ) -> None:
+        self._name = name
+        self._sink = sink
+        self._incidents = store.incidents
+        self._deliveries = store.deliveries
+        self._clock = clock
+        self._limits = limits
+        self._record = record
+        self._pause = pause
+        self._gate = Gate(limits.between_calls_s)
+        self._resumed = False
+        self._clock_offset_s: float | None = None
+        self._looks: Counter[int] = Counter()
+
+    def step(self) -> float | None:
+        """Bring the most urgent row further. Returns the seconds until the next step, None until woken.
+
+        Raises StoreError when the store cannot be used; nothing was sent then that is not accounted for.
+        """
+        moment = self._clock()
+        self._resume()
+        self._follow_clock(moment)
+        wait_s = self._gate.wait_s(moment.mono_s)
+        if wait_s > 0:
+            return wait_s
+        rows = self._deliveries.due(self._name, moment.utc)
+        if rows:
+            self._bring(rows[0], moment)
+            return 0.0
+        next_at = self._deliveries.next_at(self._name)
+        return None if next_at is None else max(0.0, (next_at - moment.utc).total_seconds())
+
+    def _resume(self) -> None:
+        """At start: what was being sent may have arrived; and nothing waits for what was wrong before."""
+        if not self._resumed:
+            self._deliveries.interrupted(self._name)
+            self._deliveries.release(self._name)
+            self._resumed = True
+
+    def _follow_clock(self, moment: Moment) -> None:
+        """After a step of the wall clock the times at which rows wait mean nothing."""
+        offset_s = moment.utc.timestamp() - moment.mono_s
+        if self._clock_offset_s is not None and abs(offset_s - self._clock_offset_s) > _CLOCK_STEP_S:
+            self._deliveries.release(self._name)
+        self._clock_offset_s = offset_s
+
+    # --- one row ----------------------------------------------------------------------------------------
+
+    def _bring(self, row: Delivery, moment: Moment) -> None:
+        incident = self._incidents.get(row.incident_id)
+        if incident is None:
+            return
+        doubt = None
+        act = in_flight(row)
+        if act is not None:
+            looked = self._look(row, act, incident)
+            if looked is None:
+                return
+            row, doubt = looked
+        todo = acts(incident, row, can_edit=self._sink.can_edit, can_reply=self._sink.can_reply)
+        if todo:
+            self._tell(row, incident, todo, doubt, moment)
+        else:
+            self._settle_silently(row, incident)
+
+    def _settle_silently(self, row: Delivery, incident: Incident) -> None:
+        """Nothing is to be told. What was in doubt stays in doubt, for the next version."""
+        settled = replace(
+            row,
+            status=DeliveryStatus.SETTLED,
+            seen_version=incident.version,
+            attempts=0,
+            not_before=None,
+            last_error="",
+        )
+        self._deliveries.put_back(row, settled)
+
+    def _tell(
+        self, row: Delivery, incident: Incident, todo: tuple[Act, ...], doubt: Delivery | None, moment: Moment
+    ) -> None:
+        told: Delivery | None = row
+        for act in todo:
+            told = None if told is None else self._perform(told, incident, act, doubt)
+        if told is None:
+            return
+        seen, done = shown(incident, row, todo), told
+        self._save(
+            lambda: self._deliveries.settle(
+                done,
+                version=incident.version,
+                state=None if seen is None else seen.state,
+                level=None if seen is None else seen.level,
+                remote=done.remote,
+                at=moment.utc,
+            )
+        )
+        self._record.delivered(row, incident, todo, self._clock().utc)
+        self._works_again()
+
+    def _perform(
+        self, row: Delivery, incident: Incident, act: Act, doubt: Delivery | None
+    ) -> Delivery | None:
+        """The row after the call; None when it failed, or the row is not as it was read."""
+        self._pause_until_free()
+        if act.creates:
+            begun = self._deliveries.begin(row, act, incident, self._clock().utc)
+            if begun is None:
+                return None
+            row = begun
+        self._record.attempt(again=row.attempts > 0, marked=doubt is not None and act.creates)
+        try:
+            handle = self._sink.perform(
+                act,
+                incident,
+                row,
+                possible_duplicate_of=doubt.act_at if doubt is not None and act.creates else None,
+            )
+        except DeliveryError as error:
+            self._failed(row, act, error, doubt)
+            return None
+        except Exception as error:  # noqa: BLE001 - the boundary of the sink
+            self._record.bug(error)
+            self._failed(row, act, _unknown(error), doubt, outcome=BUG)
+            return None
+        finally:
+            self._gate.called(self._clock().mono_s)
+        self._record.call(OK)
+        return replace(row, remote=handle or row.remote)
+
+    def _pause_until_free(self) -> None:
+        wait_s = self._gate.wait_s(self._clock().mono_s)
+        if wait_s > 0:
+            self._pause(wait_s)
+
+    # --- what may have arrived --------------------------------------------------------------------------
+
+    def _look(self, row: Delivery, act: Act, incident: Incident) -> tuple[Delivery, Delivery | None] | None:
+        """The row to go on with and what of it stays in doubt; None when this row is done with for now."""
+        try:
+            found = self._sink.find(act, incident, row)
+        except CannotLookError:
+            return row, row
+        except DeliveryError as error:
+            if error.kind is DeliveryFailure.REJECTED:
+                return row, row
+            self._look_failed(row, error)
+            return None
+        except Exception as error:  # noqa: BLE001 - the boundary of the sink
+            self._record.bug(error)
+            return row, row
+        finally:
+            self._gate.called(self._clock().mono_s)
+        if found is None:
+            return self._not_found(row)
+        self._adopt(row, act, incident, found)
+        return None
+
+    def _not_found(self, row: Delivery) -> tuple[Delivery, Delivery | None] | None:
+        if len(row.maybe_seen) > 1:  # only the last one was looked for
+            return row, row
+        self._looks[row.incident_id] += 1
+        if self._looks[row.incident_id] < self._limits.looks:
+            again_at = self._clock().utc + timedelta(seconds=self._limits.between_looks_s)
+            self._deliveries.put_back(row, replace(row, status=DeliveryStatus.AMBIGUOUS, not_before=again_at))
+            return None
+        del self._looks[row.incident_id]
+        cleared = self._deliveries.put_back(row, without_act(row))
+        return None if cleared is None else (cleared, None)
+
+    def _adopt(self, row: Delivery, act: Act, incident: Incident, remote: Mapping[str, str]) -> None:
+        self._looks.pop(row.incident_id, None)
+        state, level = row.maybe_seen[-1]
+        self._deliveries.settle(
+            row,
+            version=act.version,
+            state=state,
+            level=level,
+            remote=remote,
+            at=row.act_at or row.due_since,
+        )
+        self._record.adopted(incident, act)
+        self._works_again()
+
+    # --- how it ended -----------------------------------------------------------------------------------
+
+    def _works_again(self) -> None:
+        """Rows that waited because the destination was down need not wait any longer."""
+        if self._record.was_down:
+            self._deliveries.release(self._name)
+        self._record.works()
+
+    def _failed(
+        self,
+        row: Delivery,
+        act: Act,
+        error: DeliveryError,
+        doubt: Delivery | None,
+        outcome: str | None = None,
+    ) -> None:
+        self._record.call(outcome or error.kind.value)
+        self._record.failed(row, act.key, error)
+        now = self._clock().utc
+        after = after_failure(
+            row, doubt, act, error, now, self._limits, misconfigured=self._record.misconfigured
+        )
+        self._write(row, after)
+
+    def _look_failed(self, row: Delivery, error: DeliveryError) -> None:
+        self._record.failed(row, f"look for {row.act_key}", error)
+        now = self._clock().utc
+        self._write(row, look_failed(row, error, now, self._limits, misconfigured=self._record.misconfigured))
+
+    def _write(self, row: Delivery, after: Aftermath) -> None:
+        if after.hold is not None:
+            self._gate.hold(self._clock().mono_s, after.hold.total_seconds())
+        self._save(lambda: self._deliveries.put_back(row, after.row))
+
+    def _save(self, write: Callable[[], T]) -> T:
+        """Write down what was done, however long it takes: sending on without it could send twice."""
+        while True:
+            try:
+                return write()
+            except StoreError as error:
+                self._record.store_failed(error)
+                self._pause(self._limits.store_retry_s)
+
+
+def _unknown(error: Exception) -> DeliveryError:
+    """A sink that throws anything else is broken, and nobody knows how far it came."""
+    return DeliveryError(DeliveryFailure.AMBIGUOUS, f"the sink threw {type(error).__name__}")

@@ -1,0 +1,126 @@
+"""What the outbox of one destination did: counted for metrics, said for logs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from pgvigil.model.delivery import Act, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.incident import Incident
+
+OK = "ok"
+BUG = "bug"
+OUTCOMES = (OK, *(kind.value for kind in DeliveryFailure), BUG)
+
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+
+_LEVELS = {
+    "delivered": "info",
+    "delivery_adopted": "info",
+    "delivery_failed": "warning",
+    "sink_misconfigured": "error",
+    "sink_recovered": "info",
+    "sink_bug": "error",
+    "outbox_store_failed": "warning",
+}
+_OUTAGE = frozenset({DeliveryFailure.TRANSIENT, DeliveryFailure.AMBIGUOUS, DeliveryFailure.MISCONFIGURED})
+_OUTAGE_FAILURES = 3  # in a row: the destination was down, not one message bad
+
+log = structlog.get_logger(__name__)
+
+
+def log_event(event: str, fields: Mapping[str, Any]) -> None:
+    """To the log, at the level of the event."""
+    getattr(log, _LEVELS[event])(event, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxStats:
+    """Since the start. `outcomes` counts calls that tell something, by how they ended: every outcome is there."""
+
+    outcomes: Mapping[str, int]
+    delivered: int  # times that the destination came to reflect an incident's version
+    retries: int  # calls for a row whose call before had failed
+    adopted: int  # acts that were found to have arrived though no answer said so
+    marked: int  # acts sent again as possible duplicates
+
+
+class Record:
+    """Written by the one thread of the destination, read by any."""
+
+    def __init__(self, sink: str, on_event: OnEvent) -> None:
+        self._sink = sink
+        self._on_event = on_event
+        self._outcomes = dict.fromkeys(OUTCOMES, 0)
+        self._delivered = self._retries = self._adopted = self._marked = 0
+        self._outage = 0  # failures in a row that mean that the destination is down
+        self.misconfigured = 0  # failures in a row that people must mend
+
+    def stats(self) -> OutboxStats:
+        return OutboxStats(
+            outcomes=dict(self._outcomes),
+            delivered=self._delivered,
+            retries=self._retries,
+            adopted=self._adopted,
+            marked=self._marked,
+        )
+
+    def attempt(self, *, again: bool, marked: bool) -> None:
+        self._retries += again
+        self._marked += marked
+
+    def call(self, outcome: str) -> None:
+        self._outcomes[outcome] += 1
+
+    def delivered(self, row: Delivery, incident: Incident, done: tuple[Act, ...], now: datetime) -> None:
+        self._delivered += 1
+        self._say(
+            "delivered",
+            incident=incident.name,
+            version=incident.version,
+            acts=[str(act.told or act.kind) for act in done],
+            waited_s=round((now - row.due_since).total_seconds(), 3),
+        )
+
+    def adopted(self, incident: Incident, act: Act) -> None:
+        self._delivered += 1
+        self._adopted += 1
+        self._say("delivery_adopted", incident=incident.name, act=act.key)
+
+    def failed(self, row: Delivery, what: str, error: DeliveryError) -> None:
+        """A set-up that people must mend is said once, until it works again."""
+        self._outage += error.kind in _OUTAGE
+        misconfigured = error.kind is DeliveryFailure.MISCONFIGURED
+        self.misconfigured += misconfigured
+        if misconfigured and self.misconfigured > 1:
+            return
+        self._say(
+            "sink_misconfigured" if misconfigured else "delivery_failed",
+            incident=f"INC-{row.incident_id}",
+            act=what,
+            kind=error.kind.value,
+            error=str(error),
+            attempts=row.attempts + 1,
+        )
+
+    def bug(self, error: Exception) -> None:
+        self._say("sink_bug", error=type(error).__name__, exc_info=error)
+
+    def store_failed(self, error: Exception) -> None:
+        self._say("outbox_store_failed", error=str(error))
+
+    @property
+    def was_down(self) -> bool:
+        """Whether the destination as a whole has failed of late."""
+        return self.misconfigured > 0 or self._outage >= _OUTAGE_FAILURES
+
+    def works(self) -> None:
+        """A call has succeeded."""
+        if self.was_down:
+            self._say("sink_recovered")
+        self.misconfigured = self._outage = 0
+
+    def _say(self, event: str, **fields: Any) -> None:
+        self._on_event(event, {"sink": self._sink, **fields})

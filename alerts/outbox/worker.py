@@ -1,0 +1,120 @@
+"""The thread of one destination: sleeps until there is something to do."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from alerts.outbox.courier import Courier, Interrupted
+from alerts.outbox.limits import OutboxLimits
+from alerts.outbox.record import OnEvent, OutboxStats, Record, log_event
+from pgvigil.model.moment import Moment
+from pgvigil.plugins import Sink
+from pgvigil.store import Store, StoreError
+
+_CALL_S = 15.0  # that a call under way may take before it is left behind at stop
+
+
+class OutboxWorker:
+    """Makes one sink reflect every incident that it is to reflect, for as long as it runs.
+
+    `wake` after every commit; between, it sleeps until the next row is to be tried again. The settings of
+    `limits` that pace the calls fit Slack; a local sink may have `between_calls_s` 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        store: Store,
+        clock: Callable[[], Moment],
+        limits: OutboxLimits | None = None,
+        *,
+        on_event: OnEvent = log_event,
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._limits = limits or OutboxLimits()
+        self._record = Record(name, on_event)
+        self._courier = Courier(
+            name, sink, store, clock, self._limits, record=self._record, pause=self._pause
+        )
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._stop_at_s = float("inf")
+        self._idle = True
+        self._beat_s = clock().mono_s
+        self._thread = threading.Thread(target=self._run, name=f"outbox-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._idle = False
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something new to tell. Costs nothing; any thread."""
+        self._wake.set()
+
+    def stop(self, flush_s: float = 3.0) -> bool:
+        """Send what is due for at most `flush_s`, then end. False when a call did not end in time: its row
+        is reconciled at the next start.
+        """
+        self._stop_at_s = self._clock().mono_s + flush_s
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(flush_s + _CALL_S)
+        return not self._thread.is_alive()
+
+    @property
+    def beat(self) -> float:
+        """The monotonic time at which it last got further; now, while it has nothing to do."""
+        if self._idle and (self._thread.is_alive() or self._thread.ident is None or self._stop.is_set()):
+            return self._clock().mono_s
+        return self._beat_s
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it last got further, for the health check."""
+        return self._clock().mono_s - self.beat
+
+    def stats(self) -> OutboxStats:
+        return self._record.stats()
+
+    # --- the thread -------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                self._sleep(self._step())
+        except Interrupted:
+            self._idle = True
+
+    def _step(self) -> float | None:
+        self._beat_s = self._clock().mono_s
+        try:
+            return self._courier.step()
+        except StoreError as error:
+            self._record.store_failed(error)
+            return self._limits.store_retry_s
+
+    def _sleep(self, wait_s: float | None) -> None:
+        """Until woken or `wait_s` is over; raises Interrupted when stopping and nothing is left for the time."""
+        if self._stop.is_set() and (wait_s is None or wait_s >= self._left_s()):
+            raise Interrupted
+        if wait_s == 0:
+            return
+        self._idle = True
+        self._wake.wait(wait_s)
+        self._idle = False
+
+    def _pause(self, wait_s: float) -> None:
+        """In the middle of a row: only the end of the time to stop cuts it short."""
+        self._beat_s = self._clock().mono_s
+        if self._stop.wait(wait_s):
+            rest_s = self._beat_s + wait_s - self._clock().mono_s
+            if rest_s >= self._left_s():
+                raise Interrupted
+            time.sleep(max(rest_s, 0.0))
+
+    def _left_s(self) -> float:
+        return self._stop_at_s - self._clock().mono_s

@@ -1,0 +1,139 @@
+"""A destination in memory that fails on demand, and a clock that moves when it is told to."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pgvigil.model.delivery import Act, ActKind, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
+from tests.support.views import T0
+
+
+class Clock:
+    """Stands still between calls of `pass_time`; `set_wall` moves the wall clock alone."""
+
+    def __init__(self) -> None:
+        self.moment = Moment(T0, 1000.0)
+
+    def __call__(self) -> Moment:
+        return self.moment
+
+    def pass_time(self, seconds: float) -> None:
+        self.moment = Moment(self.moment.utc + timedelta(seconds=seconds), self.moment.mono_s + seconds)
+
+    def set_wall(self, by: timedelta) -> None:
+        self.moment = Moment(self.moment.utc + by, self.moment.mono_s)
+
+
+@dataclass
+class Message:
+    """What people see. A root is edited; a reply stands under the root `under`."""
+
+    ts: str
+    key: str
+    told: str | None
+    version: int
+    state: State
+    level: Level
+    under: str | None = None
+    marked: datetime | None = None
+    deleted: bool = False
+
+
+@dataclass
+class Destination:
+    """A `Sink`. `faults` are taken one a call: a DeliveryFailure; "arrived" (it did, and no answer came);
+    "lost" (it did not, and nobody can tell); "bug" and "bug after" (the sink throws); None (all is well).
+    """
+
+    can_edit: bool = True
+    can_reply: bool = True
+    can_look: bool = True
+    messages: list[Message] = field(default_factory=list)
+    faults: deque[DeliveryFailure | str | None] = field(default_factory=deque)
+    look_faults: deque[DeliveryFailure | str | None] = field(default_factory=deque)
+    calls: list[str] = field(default_factory=list)
+    retry_after_s: float | None = None
+
+    def perform(
+        self,
+        act: Act,
+        incident: Incident,
+        delivery: Delivery,
+        *,
+        possible_duplicate_of: datetime | None = None,
+    ) -> Mapping[str, str]:
+        self.calls.append(f"{act.kind} {act.told}" if act.told else str(act.kind))
+        fault = self.faults.popleft() if self.faults else None
+        if isinstance(fault, DeliveryFailure):
+            raise DeliveryError(fault, f"faked: {fault}", retry_after_s=self.retry_after_s)
+        if fault == "bug":
+            raise KeyError("ts")
+        if fault == "lost":
+            raise DeliveryError(DeliveryFailure.AMBIGUOUS, "no answer")
+        handle = self._do(act, incident, delivery, possible_duplicate_of)
+        if fault == "arrived":
+            raise DeliveryError(DeliveryFailure.AMBIGUOUS, "no answer")
+        if fault == "bug after":
+            raise KeyError("ts")
+        return handle
+
+    def _do(
+        self, act: Act, incident: Incident, delivery: Delivery, marked: datetime | None
+    ) -> Mapping[str, str]:
+        root = None if act.kind is ActKind.POST else self._root(delivery)
+        if act.kind is ActKind.EDIT:
+            assert root is not None
+            root.version, root.state, root.level = act.version, incident.state, incident.severity
+            return delivery.remote
+        ts = f"{len(self.messages) + 1}"
+        self.messages.append(
+            Message(
+                ts=ts,
+                key=act.key,
+                told=str(act.told) if act.told else None,
+                version=act.version,
+                state=incident.state,
+                level=incident.severity,
+                under=root.ts if root else None,
+                marked=marked,
+            )
+        )
+        return delivery.remote if root else {"ts": ts}
+
+    def _root(self, delivery: Delivery) -> Message:
+        for message in self.messages:
+            if message.ts == delivery.remote.get("ts") and not message.deleted:
+                return message
+        raise DeliveryError(DeliveryFailure.GONE, "message_not_found")
+
+    def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
+        self.calls.append("find")
+        if not self.can_look:
+            raise CannotLookError("no scope")
+        fault = self.look_faults.popleft() if self.look_faults else None
+        if isinstance(fault, DeliveryFailure):
+            raise DeliveryError(fault, f"faked: {fault}", retry_after_s=self.retry_after_s)
+        if fault == "bug":
+            raise KeyError("messages")
+        for message in reversed(self.messages):
+            if message.key == act.key and not message.deleted:
+                return delivery.remote if message.under else {"ts": message.ts}
+        return None
+
+    def check(self) -> tuple[str, ...]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def roots(self) -> list[Message]:
+        return [message for message in self.messages if message.under is None and not message.deleted]
+
+    @property
+    def replies(self) -> list[Message]:
+        return [message for message in self.messages if message.under is not None]

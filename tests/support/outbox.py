@@ -1,0 +1,69 @@
+"""The outbox without its thread: time passes only when a test says so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from alerts.outbox.courier import Courier
+from alerts.outbox.limits import OutboxLimits
+from alerts.outbox.record import Record
+from pgvigil.model.delivery import Delivery, Want
+from pgvigil.model.incident import Incident, Transition
+from pgvigil.store import Store
+from tests.support.destination import Clock, Destination
+from tests.support.views import incident
+
+LIMITS = OutboxLimits(random=lambda: 0.5)  # no jitter: waits are what they say
+
+
+@dataclass
+class Rig:
+    """An engine's commits, one courier, one destination, and time that passes when told to."""
+
+    store: Store
+    sink: Destination = field(default_factory=Destination)
+    clock: Clock = field(default_factory=Clock)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    interrupt: Callable[[float], None] = lambda _seconds: None
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process: what was in memory is gone."""
+        self.record = Record("oncall", lambda event, fields: self.events.append((event, dict(fields))))
+        self.courier = Courier(
+            "oncall", self.sink, self.store, self.clock, LIMITS, record=self.record, pause=self._pause
+        )
+
+    def _pause(self, seconds: float) -> None:
+        self.interrupt(seconds)
+        self.clock.pass_time(seconds)
+
+    def commit(self, before: Incident | None = None, /, kind: str = "", **changes: Any) -> Incident:
+        """What the engine does: a new incident, or a newer version of one, that the sink must reflect."""
+        now = self.clock().utc
+        if before is None:
+            after = incident(**({"id": 0, "version": 1, "evaluated_at": now} | changes))
+        else:
+            after = replace(before, **({"version": before.version + 1, "evaluated_at": now} | changes))
+        transition = Transition(kind or ("worse" if before else "fired"), before, after)
+        return self.store.incidents.commit([transition], [Want(0, "oncall", after.severity)])[0]
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Let the courier work until it has nothing to do for the next `seconds`."""
+        end_s = self.clock().mono_s + seconds
+        while True:
+            wait_s = self.courier.step()
+            if wait_s is None or self.clock().mono_s + wait_s > end_s:
+                self.clock.pass_time(max(0.0, end_s - self.clock().mono_s))
+                return
+            self.clock.pass_time(wait_s)
+
+    def row(self, incident_id: int = 1) -> Delivery:
+        found = self.store.deliveries.get(incident_id, "oncall")
+        assert found is not None
+        return found
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [fields for name, fields in self.events if name == event]
