@@ -118,7 +118,7 @@ def test_stopping_does_not_wait_for_a_destination_that_is_down(store: Store, sta
     sink = Destination()
     sink.faults.extend([DeliveryFailure.TRANSIENT] * 1000)
     fire(store)
-    worker = start(sink, transient_first_s=60, transient_most_s=60)
+    worker = start(sink, transient_first_s=3600, transient_most_s=3600)
     poll(lambda: sink.calls, 5)
     began = time.monotonic()
     assert worker.stop(60)
