@@ -14,6 +14,7 @@ from pgvigil.scratch.errors import ScratchError
 
 _PATIENCE_S = 20.0  # for one thing to be seen; a busy machine may take this long
 _LOOK_S = 0.1
+_TO_READ_S = 0.7  # so that Slack's word of the end stands before the next scene
 _BETWEEN_ROUNDS_S = 60.0
 
 
@@ -74,6 +75,7 @@ class Director:
         with self._excused():
             scene.undo()
         self._wait(lambda: not any(self._open(rule) for rule in scene.rules), _PATIENCE_S)
+        self._wait(lambda: False, _TO_READ_S)
 
     @contextlib.contextmanager
     def _excused(self) -> Iterator[None]:

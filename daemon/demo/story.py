@@ -144,19 +144,20 @@ def scenes(server: ScratchServer, shop_dsn: str) -> tuple[Scene, ...]:
             lasting=True,
         ),
         Scene(
+            title="Somebody drops the index that every basket needs.",
+            begin=dropped.begin,
+            remedy="The index is built again.",
+            undo=dropped.undo,
+            rules=("slow_query",),
+            hold_s=2.0,
+        ),
+        Scene(
             title="A report forgets its transaction; ALTER TABLE queues behind it, and the checkout behind that.",
             begin=pile_up.begin,
             remedy="The forgotten transaction ends.",
             undo=pile_up.undo,
             rules=("blocking_chain",),
             until=Level.CRITICAL,
-        ),
-        Scene(
-            title="Somebody drops the index that every basket needs.",
-            begin=dropped.begin,
-            remedy="The index is built again.",
-            undo=dropped.undo,
-            rules=("slow_query",),
         ),
         Scene(
             title="The server is stopped.",
