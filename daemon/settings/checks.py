@@ -1,6 +1,7 @@
 """Checks that look at more than one key."""
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,39 @@ def problems(
             sentence="An incident can match no route; it then goes to every sink.",
             fix="End the routes with one without `match`.",
         )
+    yield from _idle_routes(targets, routes, rules, report)
     for path in rules.idle_overrides(targets):
         yield Problem(
             slug="override-matches-nothing",
             sentence=f"The override {path[-1]!r} of {path[-3]} ({report.origin(path)}) matches no target.",
             fix="Write a target's name or a pattern of names, or label=pattern.",
         )
+
+
+def _idle_routes(
+    targets: tuple[TargetSettings, ...], routes: tuple[Route, ...], rules: RuleBook, report: Report
+) -> Iterator[Problem]:
+    """Routes that ask for what nothing can have: a slip of the pen there sends incidents elsewhere."""
+    labels: dict[str, set[str]] = {}
+    for target in targets:
+        for label, value in target.labels.items():
+            labels.setdefault(label, set()).add(value)
+    possible = labels | {
+        "severity": {"info", "warning", "critical"},
+        "rule": {name for target in targets for name in rules.bind(target)},
+        "target": {target.name for target in targets},
+    }
+    for index, route in enumerate(routes if targets else ()):
+        for key, patterns in route.match.items():
+            values = possible.get(key, set())
+            if key == "database" or any(fnmatchcase(value, each) for value in values for each in patterns):
+                continue
+            where = report.origin(("routes", index, "match", key))
+            close = (
+                nearest(key, tuple(possible)) if key not in possible else nearest(patterns[0], tuple(values))
+            )
+            yield Problem(
+                slug="route-matches-nothing",
+                sentence=f"The route at {where} can match no incident: {key} is never {' or '.join(patterns)}.",
+                fix=f"Correct the pattern or the key; {close or 'keys are severity, rule, target, database and labels.'}",
+            )

@@ -13,6 +13,8 @@ from pgvigil.redact import MASK
 
 M = TypeVar("M", bound=BaseModel)
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
 
 def table(data: Any, path: KeyPath, report: Report) -> dict[str, Any]:
     """`data` where it is a table, else an empty one after reporting it."""
@@ -20,6 +22,12 @@ def table(data: Any, path: KeyPath, report: Report) -> dict[str, Any]:
         return data
     report.add(path, "must be a table", value=data)
     return {}
+
+
+def check_name(path: KeyPath, report: Report) -> None:
+    """The last key of `path` is a name that people choose: it stands in messages, metrics and commands."""
+    if not _NAME.fullmatch(str(path[-1])):
+        report.add(path, "is not a name", hint="allowed: letters, digits, _ and -, at most 63")
 
 
 def validated(

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from daemon.settings import checks, environment, files
 from daemon.settings.errors import Report, nearest
-from daemon.settings.explain import table, validated
+from daemon.settings.explain import check_name, table, validated
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.rulebook import RuleBook
 from daemon.settings.sections import (
@@ -100,6 +100,7 @@ def _sinks(known: Mapping[str, SinkKind], data: Any, report: Report) -> dict[str
     sinks = {}
     for name, section in table(data, ("sinks",), report).items():
         path = ("sinks", name)
+        check_name(path, report)
         own = dict(table(section, path, report))
         kind = own.pop("kind", None)
         if not isinstance(kind, str):

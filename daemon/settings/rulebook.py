@@ -6,10 +6,11 @@ from typing import Any
 
 from alerts.bound import BoundRule
 from daemon.settings.errors import Report, nearest
-from daemon.settings.explain import table, validated
+from daemon.settings.explain import check_name, table, validated
 from daemon.settings.locate import KeyPath
 from daemon.settings.sections import TargetSettings
-from pgvigil.plugins import Rule, RuleParams
+from pgvigil.model.finding import Judgement
+from pgvigil.plugins import Context, Rule, RuleParams
 
 OVERRIDES = "overrides"
 INSTANCES = "instances"
@@ -71,6 +72,7 @@ class RuleBook:
         for key in sorted(instances.keys() - {INSTANCES}):
             self._report.add((*path, key), "unknown key", hint=f"write [rules.{rule.name}.{INSTANCES}.NAME]")
         for name, section in table(instances.get(INSTANCES, {}), (*path, INSTANCES), self._report).items():
+            check_name((*path, INSTANCES, name), self._report)
             self._add(rule, (*path, INSTANCES, name), section)
 
     def _add(self, rule: Rule[Any], path: KeyPath, data: Any) -> None:
@@ -106,4 +108,10 @@ def instance_of(rule: Rule[Any], path: KeyPath, params: Any) -> Rule[Any]:
     """`rule` itself, or the threshold rule under the name and on the feed of one of its instances."""
     if rule.name != TEMPLATE:
         return rule
-    return replace(rule, name=f"{TEMPLATE}.{path[-1]}", watches=(params.collector,))
+    name = f"{TEMPLATE}.{path[-1]}"
+
+    def evaluate(reading: Any, params: Any, context: Context) -> Judgement:
+        judgement = rule.evaluate(reading, params, context)
+        return replace(judgement, findings=tuple(replace(each, rule=name) for each in judgement.findings))
+
+    return replace(rule, name=name, watches=(params.collector,), evaluate=evaluate)

@@ -264,3 +264,34 @@ def test_the_password_is_read_at_each_connect(load_text: Load, tmp_path: Path) -
 def test_a_disabled_target_is_not_watched(load_text: Load) -> None:
     settings = load_text(TARGET.format("one") + "enabled = false\n" + TARGET.format("two"))
     assert [target.name for target in settings.targets] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ('severity = "crit"', "severity is never crit."),
+        ('severty = "critical"', 'did you mean "severity"?'),
+        ('rule = ["slow-query", "x"]', "rule is never slow-query or x."),
+        ('target = "two*"', "target is never two*."),
+        ('env = "prd"', 'did you mean "prod"?'),
+    ],
+)
+def test_a_route_that_can_match_nothing_is_a_problem(match: str, said: str, load_text: Load) -> None:
+    """Its incidents would go to whatever stands below it, and nobody would know."""
+    settings = load_text(
+        f'{TARGET.format("one")}labels = {{ env = "prod" }}\n[sinks.a]\nkind = "hook"\ntoken_file = "pgvigil.toml"\n'
+        f'[[routes]]\nmatch = {{ {match} }}\nsinks = ["a"]\n[[routes]]\nsinks = ["a"]\n'
+    )
+    (problem,) = settings.problems
+    assert problem.slug == "route-matches-nothing"
+    assert "pgvigil.toml:9" in problem.sentence
+    assert said in f"{problem.sentence} {problem.fix}"
+
+
+def test_routes_that_can_match_are_no_problem(load_text: Load) -> None:
+    settings = load_text(
+        f'{TARGET.format("one")}labels = {{ env = "prod" }}\n[sinks.a]\nkind = "hook"\ntoken_file = "pgvigil.toml"\n'
+        '[[routes]]\nmatch = { severity = ["critical", "x"], env = "p*", rule = "slow_*", target = "one", database = "z" }\n'
+        'sinks = ["a"]\n[[routes]]\nsinks = ["a"]\n'
+    )
+    assert settings.problems == ()

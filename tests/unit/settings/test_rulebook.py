@@ -1,9 +1,19 @@
 """Which parameters hold for which target."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from daemon.settings import Settings
+import pytest
+
+from daemon.settings import ConfigErrors, Settings, load
+from daemon.settings.plugins import Plugins
+from pgvigil.model.finding import NOTHING, Finding, Judgement
+from pgvigil.model.level import Level
+from pgvigil.plugins import Context, NumberParams
+from tests.unit.settings.conftest import PLUGINS, rule
 
 Load = Callable[..., Settings]
 ErrorsOf = Callable[..., list[str]]
@@ -97,4 +107,71 @@ def test_keys_are_those_of_the_file_not_of_the_code(errors_of: ErrorsOf) -> None
     """The code calls it `for_s`; a file must not."""
     assert errors_of('[rules.slow_query]\nfor_s = "2m"\n') == [
         'pgvigil.toml:2: rules.slow_query.for_s: unknown key; did you mean "for"?'
+    ]
+
+
+class ThresholdParams(NumberParams):
+    collector: str
+    column: str
+
+
+def finds_one(_reading: Any, params: ThresholdParams, context: Context) -> Judgement:
+    seen = Finding(
+        rule="threshold",
+        target=context.target,
+        database=None,
+        subject=params.column,
+        level=Level.WARNING,
+        summary="x",
+    )
+    return Judgement((seen,), NOTHING)
+
+
+THRESHOLD = replace(rule("threshold", ThresholdParams), evaluate=finds_one)
+WITH_THRESHOLD = Plugins(
+    collectors=PLUGINS.collectors, rules={**PLUGINS.rules, "threshold": THRESHOLD}, sinks=PLUGINS.sinks
+)
+INSTANCES = """
+[rules.threshold.instances.many_calls]
+collector = "statements"
+column = "calls"
+warning = 5
+[rules.threshold.instances.many_calls.overrides."env=prod"]
+warning = 9
+[rules.threshold.instances.idle]
+collector = "activity"
+column = "sessions"
+"""
+
+
+def test_each_instance_of_the_threshold_rule_is_a_rule(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(TARGETS + INSTANCES)
+    settings = load(tmp_path / "p.toml", {}, WITH_THRESHOLD)
+    bound = settings.bound_rules("orders-prod")
+    assert set(bound) == {"slow_query", "target_down", "threshold.many_calls", "threshold.idle"}
+    many, idle = bound["threshold.many_calls"], bound["threshold.idle"]
+    assert (many.name, many.rule.watches, many.params.warning) == ("threshold.many_calls", ("statements",), 9)
+    assert (idle.name, idle.rule.watches) == ("threshold.idle", ("activity",))
+    assert params(settings, "billing", "threshold.many_calls").warning == 5
+
+
+def test_what_an_instance_finds_bears_its_name(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(TARGETS + INSTANCES)
+    bound = load(tmp_path / "p.toml", {}, WITH_THRESHOLD).bound_rules("billing")["threshold.idle"]
+    reading: Any = None
+    context = Context(target="billing", now=datetime(2026, 1, 1, tzinfo=UTC))
+    judgement = bound.rule.evaluate(reading, bound.params, context)
+    assert [finding.rule for finding in judgement.findings] == ["threshold.idle"]
+
+
+def test_wrong_instances(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        '[rules.threshold]\nwarning = 4\n[rules.threshold.instances."a b"]\ncollector = "activity"\n'
+    )
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path / "p.toml", {}, WITH_THRESHOLD)
+    assert [str(error).partition("p.toml:")[2] for error in caught.value.errors] == [
+        "2: rules.threshold.warning: unknown key; write [rules.threshold.instances.NAME]",
+        '3: rules.threshold.instances."a b": is not a name; allowed: letters, digits, _ and -, at most 63',
+        '3: rules.threshold.instances."a b".column: is needed here; allowed: text',
     ]
