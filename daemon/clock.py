@@ -34,23 +34,30 @@ class Ticker:
             executors={"default": DebugExecutor()},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._intervals: dict[str, float] = {}
+        self._names: set[str] = set()
 
     def every(
         self, name: str, interval_s: float, tick: Callable[[], None], *, first_after_s: float = 0.0
     ) -> None:
         """Call `tick` after `first_after_s` and then every `interval_s`; `name` is unique."""
-        self._intervals[name] = interval_s
-        self._scheduler.add_job(tick, self._trigger(interval_s, first_after_s), id=name, name=name)
+        self._names.add(name)
+        self._scheduler.add_job(
+            tick,
+            IntervalTrigger(seconds=interval_s, timezone=UTC),
+            id=name,
+            name=name,
+            # Said outright: a start_date that is already past would be rounded up to the next interval.
+            next_run_time=self._in(first_after_s),
+        )
 
     def cancel(self, name: str) -> None:
-        del self._intervals[name]
+        self._names.remove(name)
         self._scheduler.remove_job(name)
 
     def replan(self) -> None:
         """Plan every job anew from the wall clock as it is now."""
-        for name, interval_s in self._intervals.items():
-            self._scheduler.reschedule_job(name, trigger=self._trigger(interval_s, 0.05))
+        for name in self._names:
+            self._scheduler.modify_job(name, next_run_time=self._in(0.0))
 
     def start(self) -> None:
         self._scheduler.start()
@@ -59,7 +66,5 @@ class Ticker:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
-    def _trigger(self, interval_s: float, first_after_s: float) -> IntervalTrigger:
-        return IntervalTrigger(
-            seconds=interval_s, start_date=self._now().utc + timedelta(seconds=first_after_s), timezone=UTC
-        )
+    def _in(self, seconds: float) -> datetime:
+        return self._now().utc + timedelta(seconds=seconds)

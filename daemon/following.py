@@ -1,8 +1,7 @@
 """Which databases of a target are read, as they come and go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from pgvigil.postgres.databases import Database
 
@@ -14,14 +13,11 @@ class Change:
 
 
 class Following:
-    """Follows the databases whose names match a pattern of `include` and none of `exclude`.
+    """Follows the databases that `wants` says yes to; of templates only those that `named` has, literally."""
 
-    Templates are followed only when a pattern without a wildcard names them.
-    """
-
-    def __init__(self, include: Sequence[str], exclude: Sequence[str] = ()) -> None:
-        self._include = include
-        self._exclude = exclude
+    def __init__(self, wants: Callable[[str], bool], named: Sequence[str] = ()) -> None:
+        self._by_name = wants
+        self._named = frozenset(named)
         self.names: Mapping[int, str] = {}  # every database, by oid
         self.followed: tuple[str, ...] = ()
         self.not_covered: Mapping[str, str] = {}  # matching, but cannot be read: why
@@ -48,11 +44,7 @@ class Following:
         return change
 
     def _wants(self, database: Database) -> bool:
-        if any(fnmatchcase(database.name, pattern) for pattern in self._exclude):
-            return False
-        if database.template:
-            return database.name in self._include
-        return any(fnmatchcase(database.name, pattern) for pattern in self._include)
+        return self._by_name(database.name) and (not database.template or database.name in self._named)
 
     @staticmethod
     def _obstacle(database: Database) -> str | None:

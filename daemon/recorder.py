@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self, view: TargetView, board: Board, began: Moment) -> None:
         self._view = view
         self._board = board
-        self._began = began
+        self._resumed_mono_s = began.mono_s
         self._lock = threading.Lock()
         self._collectors: dict[Key, CollectorView] = {}
         self._success_mono_s: dict[Key, float] = {}
@@ -88,7 +88,7 @@ class Recorder:
             return tuple(self._behind(key, view, moment) for key, view in self._collectors.items())
 
     def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
-        since_s = self._success_mono_s.get(key, self._due_mono_s[key])
+        since_s = max(self._success_mono_s.get(key, self._due_mono_s[key]), self._resumed_mono_s)
         return Freshness(
             collector=view.collector,
             database=view.database,
@@ -97,6 +97,11 @@ class Recorder:
             missed=max(0.0, (moment.mono_s - since_s) / view.interval_s - 1.0),
             failure=view.last_failure,
         )
+
+    def resumed(self, moment: Moment) -> None:
+        """The target answers again: what it could not be asked meanwhile is not the collectors' delay."""
+        with self._lock:
+            self._resumed_mono_s = moment.mono_s
 
     def problem(self, key: str, problem: Problem | None) -> bool:
         """Note or clear a set-up problem; True when that is news."""

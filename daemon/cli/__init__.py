@@ -10,6 +10,7 @@ COMMANDS = {
     "incidents": "daemon.cli.incidents",
     "notify": "daemon.cli.notify",
     "rules": "daemon.cli.rules",
+    "run": "daemon.cli.run",
 }
 
 

@@ -72,10 +72,10 @@ class Lane:
         if queue:
             self._pool().submit(self)
 
-    def forget(self, wanted: Callable[[Job], bool]) -> None:
-        """Drop what is due and no longer wanted, such as the jobs of a dropped database."""
+    def forget(self, database: str) -> None:
+        """Drop what is due in a database that is no more."""
         with self._lock:
-            self._due = {key: job for key, job in self._due.items() if wanted(job)}
+            self._due = {key: job for key, job in self._due.items() if job.database != database}
 
     def work(self) -> None:
         """Take a turn; called by a worker."""
@@ -115,18 +115,15 @@ class Lane:
         raise NotImplementedError
 
     def _attempt(self, job: Job, session: Session) -> Failure | None:
-        """Run one job; what failed is returned after the job was told, None when all went well."""
+        """Run one job; what failed, or None when all went well. The caller tells the job."""
         self._job_since_s = self._now().mono_s
         try:
             job.run(session)
         except ReadError as error:
-            job.failed(error.failure)
             return error.failure
         except Exception:  # the lane's boundary: a collector's defect parks nothing but itself
             log.exception("job_failed", lane=self.name, job=job.key)
-            failure = Failure(FailureKind.BUG, "pgvigil failed on what it read; its log has the details")
-            job.failed(failure)
-            return failure
+            return Failure(FailureKind.BUG, "pgvigil failed on what it read; its log has the details")
         return None
 
 
@@ -166,36 +163,55 @@ class ServerLane(Lane):
         return self._connects if self._session is None else self._polls
 
     def _serve(self, jobs: Iterable[Job]) -> None:
-        session = self._ready()
-        if isinstance(session, Failure):
-            self._lost(session, jobs)
-            return
         waiting = list(jobs)
+        fresh = self._session is None
         while waiting:
-            job = waiting.pop(0)
+            session = self._ready()
+            if isinstance(session, Failure):
+                self._lost(session, waiting)
+                return
+            lost = self._run_until_broken(session, waiting)
+            if lost is None:
+                return
+            self._drop()
+            if fresh or lost.kind is FailureKind.SILENT:
+                self._lost(lost, waiting)
+                return
+            # A connection can end without the server having gone: ended by an administrator, idle too long.
+            # One that was just made and breaks as well is another matter.
+            fresh = True
+
+    def _run_until_broken(self, session: Session, waiting: list[Job]) -> Failure | None:
+        """Run and remove what waits; the failure that broke the connection, its job still waiting."""
+        while waiting:
+            job = waiting[0]
             failure = self._attempt(job, session)
             if session.broken:
-                session.close()
-                self._session = None
-                self._lost(failure or Failure(FailureKind.LOST, "the connection was lost"), waiting)
-                return
-            if failure is not None and failure.kind is FailureKind.UNDEFINED:
-                self._rediscover(session)
+                return failure or Failure(FailureKind.LOST, "the connection was lost")
+            waiting.pop(0)
+            if failure is not None:
+                job.failed(failure)
+                if failure.kind is FailureKind.UNDEFINED:
+                    self._rediscover(session)
+        return None
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _rediscover(self, session: Session) -> None:
         """The server is not as the facts said (an extension was updated or dropped): look again."""
         try:
             session.rediscover()
         except ReadError:
-            session.close()
-            self._session = None
+            self._drop()
         else:
             self._up(session)
 
     def _ready(self) -> Session | Failure:
-        if self._session is not None and self._stale:
-            self._session.close()
-            self._session = None
+        if self._stale:
+            self._drop()
         self._stale = False
         if self._session is None:
             self._job_since_s = self._now().mono_s
@@ -236,7 +252,7 @@ class DatabasesLane(Lane):
                     job.failed(failure)
 
     def _visit(self, database: str, jobs: list[Job]) -> Failure | None:
-        """Why the database could not be read at all, or None; jobs that failed by themselves were told."""
+        """Why the database could not be read (on), or None; `jobs` keeps those that have not been told."""
         self._job_since_s = self._now().mono_s
         try:
             session = self._connect(database)
@@ -244,9 +260,12 @@ class DatabasesLane(Lane):
             return error.failure
         try:
             while jobs:
-                failure = self._attempt(jobs.pop(0), session)
+                failure = self._attempt(jobs[0], session)
                 if failure is not None and session.broken:
                     return failure
+                job = jobs.pop(0)
+                if failure is not None:
+                    job.failed(failure)
             return None
         finally:
             session.close()

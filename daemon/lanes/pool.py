@@ -24,7 +24,7 @@ class Pool:
     """
 
     def __init__(self, name: str, now: Now, *, core: int, most: int, patience_s: float = 0.2) -> None:
-        self._name = name
+        self.name = name
         self._now = now
         self._core = core
         self._most = most
@@ -75,7 +75,7 @@ class Pool:
     def _spawn(self) -> None:
         self._threads += 1
         self._serial += 1
-        name = f"pgvigil-{self._name}-{self._serial}"
+        name = f"pgvigil-{self.name}-{self._serial}"
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def _serve(self) -> None:

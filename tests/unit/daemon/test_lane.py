@@ -139,13 +139,39 @@ def test_a_defect_in_a_job_is_told_as_a_bug_and_costs_nothing_else(line: Line) -
     poll(lambda: ("good", "ran") in line.told, 5)
 
 
-def test_a_broken_connection_is_thrown_away_and_made_anew(line: Line) -> None:
+def test_a_connection_that_ended_is_made_anew_and_the_job_run_again(line: Line) -> None:
+    """An administrator ended our session, or a pooler did: the server has not gone."""
+    lane = line.server()
+    runs: list[Any] = []
+
+    def ends_once(session: StubSession) -> None:
+        runs.append(session)
+        if len(runs) == 1:
+            raising(LOST, breaks=True)(session)
+
+    lane.due(line.job("a"))
+    line.hears(("up", ""), ("a", "ran"))
+    lane.due(line.job("ended", ends_once))
+    line.hears(("up", ""), ("a", "ran"), ("up", ""), ("ended", "ran"))
+    assert line.sessions[0].closed
+
+
+def test_a_connection_that_breaks_at_once_again_is_down(line: Line) -> None:
     lane = line.server()
     lane.due(line.job("breaks", raising(LOST, breaks=True)))
-    line.hears(("up", ""), ("breaks", "lost"), ("down", "lost"))
-    assert line.sessions[0].closed
+    line.hears(("up", ""), ("down", "lost"), ("breaks", "lost"))
     lane.due(line.job("good"))
-    line.hears(("up", ""), ("breaks", "lost"), ("down", "lost"), ("up", ""), ("good", "ran"))
+    line.hears(("up", ""), ("down", "lost"), ("breaks", "lost"), ("up", ""), ("good", "ran"))
+
+
+def test_silence_is_down_without_another_try(line: Line) -> None:
+    """A second try would cost another full deadline and tell nothing new."""
+    silent = Failure(FailureKind.SILENT, "no answer within 5s")
+    lane = line.server()
+    lane.due(line.job("a"))
+    line.hears(("up", ""), ("a", "ran"))
+    lane.due(line.job("hangs", raising(silent, breaks=True)))
+    line.hears(("up", ""), ("a", "ran"), ("down", "silent"), ("hangs", "silent"))
 
 
 def test_no_connection_is_told_to_every_job_that_was_due(line: Line) -> None:

@@ -1,0 +1,77 @@
+"""The daemon's account of itself: what metrics and logs say of its own work."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from alerts.outbox.worker import OutboxWorker
+from daemon.lanes.pool import Pool
+from daemon.metrics.own import OwnStats, SinkStats
+from daemon.pipeline import Pipeline
+from daemon.supervisor import Supervisor
+from pgvigil.model.incident import Transition
+from pgvigil.store import Store
+
+log = structlog.get_logger(__name__)
+
+QUIET = frozenset({"refreshed"})  # new figures of the same state: at debug
+
+
+def log_transitions(transitions: Sequence[Transition]) -> None:
+    """One line a transition."""
+    for one in transitions:
+        say = log.debug if one.kind in QUIET else log.info
+        after = one.after
+        say(
+            "incident",
+            change=one.kind,
+            id=after.name,
+            rule=after.rule,
+            target=after.target,
+            database=after.database,
+            subject=after.subject,
+            severity=after.severity.word,
+            state=after.state.value,
+            summary=after.summary,
+            why=one.why or after.reason or None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Gathers counts from the parts; takes no lock of theirs for longer than a read."""
+
+    store: Store
+    outboxes: Mapping[str, OutboxWorker]
+    pipelines: Sequence[Pipeline]
+    pools: Sequence[Pool]
+    supervisor: Supervisor
+
+    def stats(self) -> OwnStats:
+        rule_errors: Counter[str] = Counter()
+        for pipeline in self.pipelines:
+            rule_errors.update(pipeline.rule_errors)
+        return OwnStats(
+            sinks=self._sinks(),
+            rule_errors=rule_errors,
+            store_errors=self.store.errors,
+            store_writable=self.store.writable,
+            clock_steps=self.supervisor.clock_steps,
+            threads={pool.name: pool.threads for pool in self.pools},
+            stuck_loops=len(self.supervisor.stuck),
+        )
+
+    def _sinks(self) -> dict[str, SinkStats]:
+        queues = self.store.deliveries.stats()
+        sinks = {}
+        for name, outbox in self.outboxes.items():
+            queue = queues.get(name)
+            sinks[name] = SinkStats(
+                attempts=outbox.stats().outcomes,
+                pending=queue.pending if queue else 0,
+                parked=queue.parked if queue else 0,
+                oldest_pending_at=queue.oldest_due_since if queue else None,
+            )
+        return sinks

@@ -1,0 +1,144 @@
+"""The databases of one target: followed as they come and go, read one after another."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from daemon.clock import Now
+from daemon.following import Following
+from daemon.lanes.lane import DatabasesLane, Job
+from daemon.lanes.pool import Pool
+from daemon.pipeline import Pipeline
+from daemon.recorder import Recorder
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.plugins import Collector
+from pgvigil.postgres.errors import ReadError
+from pgvigil.postgres.names import relation_names
+from pgvigil.postgres.session import Session, list_databases
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A collector with the interval in force for this target."""
+
+    collector: Collector[Any]
+    interval_s: float
+
+
+def nothing(_given: object) -> None:
+    """What a job does that is only there to connect, or whose failure others notice."""
+
+
+class Databases:
+    """Owns the databases lane. What cannot be read is shown as not covered, with the reason."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        now: Now,
+        pool: Pool,
+        connect: Callable[[str | None], Session],
+        following: Following,
+        collectors: Sequence[Scheduled],
+        reading: Callable[[Scheduled, str], Job],
+        visited: Callable[[Session], None],
+        pipeline: Pipeline,
+        recorder: Recorder,
+    ) -> None:
+        self._now = now
+        self._connect = connect
+        self._following = following
+        self._collectors = collectors
+        self._reading = reading
+        self._visited = visited
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._looked: set[str] = set()  # databases that were connected to: their extensions are known
+        self._unreadable: dict[str, str] = {}  # followed, but the last visit failed: why
+        self._lane = DatabasesLane(f"{target}/databases", now, pool=pool, connect=self._visit)
+
+    @property
+    def busy_s(self) -> float:
+        return self._lane.busy_s
+
+    @property
+    def looked_everywhere(self) -> bool:
+        """Whether every followed database was connected to, or refused it."""
+        followed = set(self._following.followed)
+        return bool(followed) and followed <= self._looked | self._unreadable.keys()
+
+    def close(self) -> None:
+        self._lane.close()
+
+    def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
+        """Read with this collector in every followed database."""
+        for database in self._following.followed:
+            self._lane.due(self._reading(scheduled, database), tick=tick)
+
+    def follow(self, session: Session) -> None:
+        """Read the list of databases: new ones are read at once, the incidents of dropped ones end."""
+        change = self._following.update(list_databases(session))
+        self._pipeline.databases_are(self._following.names, self._now())
+        for database in change.dropped:
+            self._forget(database)
+        for database in change.appeared:
+            self._begin(database)
+        for database, reason in self._following.not_covered.items():
+            self._leave_out(database, reason)
+        self._publish()
+
+    def fetch_names(self) -> None:
+        """Look up the relations that a rule wanted to name."""
+        for oid, relations in self._pipeline.relations.take_wanted().items():
+            database = self._following.names.get(oid)
+            if database is not None:
+                run = partial(self._learn_names, oid, relations)
+                self._lane.due(
+                    Job(key=f"names {database}", run=run, failed=nothing, database=database), tick=False
+                )
+
+    def _begin(self, database: str) -> None:
+        self._lane.due(
+            Job(key=f"look {database}", run=nothing, failed=nothing, database=database), tick=False
+        )
+        for scheduled in self._collectors:
+            self._recorder.expect(scheduled.collector.name, database, scheduled.interval_s, self._now())
+            self._lane.due(self._reading(scheduled, database), tick=False)
+
+    def _forget(self, database: str) -> None:
+        self._lane.forget(database)
+        self._looked.discard(database)
+        self._unreadable.pop(database, None)
+        for scheduled in self._collectors:
+            self._recorder.forget(scheduled.collector.name, database)
+
+    def _leave_out(self, database: str, reason: str) -> None:
+        failure = Failure(FailureKind.PRIVILEGE, f"{database}: {reason}")
+        for scheduled in self._collectors:
+            self._recorder.forget(scheduled.collector.name, database)
+            self._pipeline.lost(scheduled.collector.name, database, failure)
+
+    def _visit(self, database: str) -> Session:
+        try:
+            session = self._connect(database)
+        except ReadError as error:
+            self._unreadable[database] = error.failure.message
+            self._publish()
+            raise
+        if self._unreadable.pop(database, None) is not None:
+            self._publish()
+        self._looked.add(database)
+        self._visited(session)
+        return session
+
+    def _publish(self) -> None:
+        unreadable = dict(self._unreadable)
+        self._recorder.publish(
+            databases=tuple(name for name in self._following.followed if name not in unreadable),
+            not_covered={**self._following.not_covered, **unreadable},
+        )
+
+    def _learn_names(self, oid: int, relations: set[int], session: Session) -> None:
+        self._pipeline.relations.learn(oid, relation_names(session, relations))

@@ -1,0 +1,170 @@
+"""One poll from reading to incidents: Snapshot -> Delta -> rules -> Judgements -> the engine."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+
+from alerts.bound import BoundRule
+from alerts.engine import EVERYWHERE, Engine
+from daemon.clock import Now
+from daemon.names import Names
+from daemon.recorder import Recorder
+from daemon.statements import Statements, reading_of
+from pgvigil.model.availability import Availability, Freshness
+from pgvigil.model.facts import Facts
+from pgvigil.model.failure import Failure
+from pgvigil.model.finding import Judgement
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.plugins import Context
+from pgvigil.postgres.session import Session
+from pgvigil.store import StoreError
+
+log = structlog.get_logger(__name__)
+
+PARK_S = 600.0  # a rule that threw is left alone for this long
+_AVAILABILITY = "availability"  # the one feed that comes also while the target is down
+
+
+class Pipeline:
+    """Of one target. Called from its lanes' workers; the engine serialises what reaches the incidents."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        now: Now,
+        rules: Mapping[str, BoundRule],
+        engine: Engine,
+        recorder: Recorder,
+        statements: Statements,
+    ) -> None:
+        self.relations = Names()
+        self.rule_errors: Counter[str] = Counter()
+        self.facts: Facts | None = None
+        self.database_names: Mapping[int, str] = {}
+        self._target = target
+        self._now = now
+        self._rules = rules
+        self._engine = engine
+        self._recorder = recorder
+        self._statements = statements
+        self._previous: dict[tuple[str, str | None], Any] = {}
+        self._parked: dict[str, float] = {}
+
+    def take(self, snapshot: Snapshot[Any], facts: Facts) -> None:
+        """Judge a fresh reading. `facts` are those of the session that read it."""
+        reading = reading_of(snapshot, self._statements)
+        if reading is not snapshot:
+            self._recorder.publish(statements=self._statements.series(self.database_names))
+        self._judge(snapshot.collector, snapshot.database, reading, facts)
+
+    def fetch_texts(self, session: Session) -> None:
+        """Read the statement texts that a rule asked for, if it is time."""
+        self._statements.fetch_texts(session, self._now())
+
+    def lost(self, collector: str, database: str | None, failure: Failure) -> None:
+        """A reading that did not come: the incidents that stand on it become unknown.
+
+        That the server does not answer is itself a reading of its availability; see `unavailable`.
+        """
+        if collector != _AVAILABILITY:
+            self._uncovered(collector, database, failure.message)
+
+    def unavailable(self, availability: Availability, moment: Moment) -> None:
+        """The target could not be reached at all."""
+        reason = availability.failure.message if availability.failure else "the target cannot be reached"
+        # A rule that watches availability answers for itself just below.
+        blind = [name for name, bound in self._rules.items() if _AVAILABILITY not in bound.rule.watches]
+        self._tell(lambda: self._engine.not_covered(blind, EVERYWHERE, reason, moment))
+        self._judge_internal(_AVAILABILITY, availability, 0.0, moment)
+
+    def freshness(self, rows: tuple[Freshness, ...], interval_s: float) -> None:
+        self._judge_internal("freshness", rows, interval_s, self._now())
+
+    def databases_are(self, names: Mapping[int, str], moment: Moment) -> None:
+        """All databases of the server, by oid. Incidents of any other end: it was dropped, perhaps while
+        nobody was looking.
+        """
+        self.database_names = names
+        present = {None, *names.values()}
+        for key in [key for key in self._previous if key[1] not in present]:
+            del self._previous[key]
+        for gone in {incident.database for incident in self._engine.open()} - present:
+            if gone is not None:
+                self._tell(partial(self._engine.database_dropped, gone, moment))
+
+    def _judge_internal(self, feed: str, rows: Any, interval_s: float, moment: Moment) -> None:
+        """Readings that pgvigil makes of itself."""
+        snapshot = Snapshot(
+            target=self._target,
+            collector=feed,
+            database=None,
+            taken_at=moment.utc,
+            mono_s=moment.mono_s,
+            duration_s=0.0,
+            interval_s=interval_s,
+            rows=rows,
+        )
+        self._judge(feed, None, snapshot, self.facts)
+
+    def _judge(
+        self, feed: str, database: str | None, reading: Snapshot[Any] | Delta[Any], facts: Facts | None
+    ) -> None:
+        moment = self._now()
+        context = Context(
+            target=self._target,
+            now=moment.utc,
+            previous=self._previous.get((feed, database)),
+            facts=facts,
+            text=self._statements.text,
+            relation=self.relations,
+            database_names=self.database_names,
+        )
+        judgements = [
+            (name, judgement)
+            for name, bound in self._watching(feed, moment)
+            if (judgement := self._evaluate(name, bound, reading, context, moment)) is not None
+        ]
+        self._previous[feed, database] = reading
+        if judgements:
+            self._tell(lambda: self._engine.observe(feed, judgements, moment))
+
+    def _watching(self, feed: str, moment: Moment) -> Iterable[tuple[str, BoundRule]]:
+        for name, bound in self._rules.items():
+            if feed in bound.rule.watches and self._parked.get(name, 0.0) <= moment.mono_s:
+                yield name, bound
+
+    def _evaluate(
+        self,
+        name: str,
+        bound: BoundRule,
+        reading: Snapshot[Any] | Delta[Any],
+        context: Context,
+        moment: Moment,
+    ) -> Judgement | None:
+        try:
+            return bound.rule.evaluate(reading, bound.params, context)
+        except Exception:  # the rule's boundary: the others go on
+            log.exception("rule_failed", target=self._target, rule=name, parked_s=PARK_S)
+            self._parked[name] = moment.mono_s + PARK_S
+            self.rule_errors[name] += 1
+            reason = "the rule failed; the log of pgvigil has the details"
+            self._tell(lambda: self._engine.not_covered([name], EVERYWHERE, reason, moment))
+            return None
+
+    def _uncovered(self, feed: str, database: str | None, reason: str) -> None:
+        names = [name for name, bound in self._rules.items() if feed in bound.rule.watches]
+        if names:
+            where = EVERYWHERE if database is None else database
+            self._tell(lambda: self._engine.not_covered(names, where, reason, self._now()))
+
+    def _tell(self, happening: Callable[[], None]) -> None:
+        """Have the engine take it in. What cannot be written does not hold: the next reading brings it again."""
+        with contextlib.suppress(StoreError):  # counted and logged by the engine
+            happening()
+        self._recorder.publish(incidents=self._engine.open())

@@ -1,0 +1,67 @@
+"""Statement statistics of one target: from readings to deltas, texts and series."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from daemon.board import StatementSeries
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.postgres.errors import ReadError
+from pgvigil.postgres.session import Session
+from pgvigil.statements import StatementChanges, StatementsReading
+from pgvigil.store import StoreError
+from queries.delta import StatementDeltas
+from queries.texts import Texts, TextStore
+from queries.topk import StickyTop
+
+log = structlog.get_logger(__name__)
+
+TEXTS_TIMEOUT_S = 10.0  # the text file of a large server may be hundreds of megabytes
+
+
+class Statements:
+    """For the server lane's worker only; `text` may be called from anywhere."""
+
+    def __init__(self, target: str, store: TextStore, *, top_k: int) -> None:
+        self.text = Texts(target, store)
+        self._target = target
+        self._deltas = StatementDeltas()
+        self._top = StickyTop(size=top_k) if top_k else None
+
+    def take(self, snapshot: Snapshot[StatementsReading]) -> Delta[StatementChanges]:
+        """What ran since the reading before; the series have it in them."""
+        delta = self._deltas.take(snapshot)
+        if self._top is not None:
+            self._top.take(delta)
+        return delta
+
+    def series(self, database_names: Mapping[int, str]) -> tuple[StatementSeries, ...]:
+        """The sticky top and `other`; none where per-query series are switched off."""
+        if self._top is None:
+            return ()
+        return tuple(
+            StatementSeries(
+                database="" if one.dbid is None else database_names.get(one.dbid, str(one.dbid)),
+                queryid=one.queryid,
+                calls=one.calls,
+                exec_s=one.exec_s,
+                rows=one.rows,
+                shared_blocks=one.shared_blocks,
+            )
+            for one in self._top.series
+        )
+
+    def fetch_texts(self, session: Session, moment: Moment) -> None:
+        """Read the texts that rules asked for, if it is time. A failure costs the text and nothing else."""
+        try:
+            with session.within(TEXTS_TIMEOUT_S):
+                self.text.refresh(session, moment)
+        except (ReadError, StoreError) as error:
+            log.warning("texts_not_read", target=self._target, error=str(error))
+
+
+def reading_of(snapshot: Snapshot[Any], statements: Statements) -> Snapshot[Any] | Delta[Any]:
+    """What the rules on this feed judge: for statements the change, for all others the reading itself."""
+    return statements.take(snapshot) if snapshot.collector == "statements" else snapshot

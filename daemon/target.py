@@ -1,0 +1,295 @@
+"""One watched server: its three lanes, what is due on them, and which databases it has."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from daemon.clock import Now, Ticker
+from daemon.databases import Databases, Scheduled, nothing
+from daemon.following import Following
+from daemon.gauges import BLANK, gauges
+from daemon.lanes.lane import Job, ServerLane
+from daemon.lanes.pool import Pool
+from daemon.pipeline import Pipeline
+from daemon.recorder import Recorder
+from pgvigil.model.availability import Availability
+from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import Collector, LaneKind
+from pgvigil.postgres.session import Session
+from pgvigil.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_S = 60.0  # how often the list of databases is read
+FRESHNESS_S = 5.0  # how often staleness is judged
+SUMMARY_S = 60.0  # how often the log says how the target does
+_FIRST = "availability"
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who serves the lanes: `polls` the healthy ones, `connects` those that connect or are unhealthy."""
+
+    polls: Pool
+    connects: Pool
+
+
+class Target:
+    """Starts by `start`, and then works whenever the ticker or a lane calls; holds no thread of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        now: Now,
+        workers: Workers,
+        connect: Callable[[str | None], Session],
+        scheduled: Mapping[str, Scheduled],
+        following: Following,
+        pipeline: Pipeline,
+        recorder: Recorder,
+    ) -> None:
+        self.name = name
+        self._now = now
+        self._connect = connect
+        self._scheduled = scheduled
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._home: str | None = None  # the database that has pg_stat_statements, if not the DSN's
+        self._attempts = 0
+        self._down_since: Moment | None = None
+        self._server = ServerLane(
+            f"{name}/server",
+            now,
+            connects=workers.connects,
+            polls=workers.polls,
+            connect=lambda: connect(self._home),
+            up=self._connected,
+            down=self._down,
+        )
+        self._databases = Databases(
+            name,
+            now=now,
+            pool=workers.connects,
+            connect=connect,
+            following=following,
+            collectors=[s for s in scheduled.values() if s.collector.lane is LaneKind.DATABASES],
+            reading=self._reading,
+            visited=self._visited,
+            pipeline=pipeline,
+            recorder=recorder,
+        )
+
+    # --- what the clock calls ---------------------------------------------------------------------------
+
+    def start(self, ticker: Ticker, spread_s: float) -> None:
+        """Plan everything. The first cycle comes within `spread_s`, at a moment that the name decides."""
+        first_s = spread_s * (zlib.crc32(self.name.encode()) % 1000) / 1000
+        for scheduled in self._scheduled.values():
+            ticker.every(
+                f"{self.name}/{scheduled.collector.name}",
+                scheduled.interval_s,
+                partial(self._due, scheduled),
+                first_after_s=first_s,
+            )
+            if scheduled.collector.lane is LaneKind.SERVER:
+                self._recorder.expect(scheduled.collector.name, None, scheduled.interval_s, self._now())
+        ticker.every(f"{self.name}/databases", FOLLOW_S, self._tick_follow, first_after_s=first_s)
+        ticker.every(
+            f"{self.name}/freshness", FRESHNESS_S, self._tick_freshness, first_after_s=first_s + FRESHNESS_S
+        )
+        ticker.every(f"{self.name}/summary", SUMMARY_S, self._tick_summary, first_after_s=first_s + SUMMARY_S)
+
+    def stop(self) -> None:
+        """No more work; the ticker is stopped before."""
+        self._server.close()
+        self._databases.close()
+
+    @property
+    def busy_s(self) -> float:
+        """The longest that a lane of this target has been at one job."""
+        return max(self._server.busy_s, self._databases.busy_s)
+
+    def _due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
+        if scheduled.collector.lane is LaneKind.SERVER:
+            self._server.due(self._reading(scheduled, None), tick=tick)
+        else:
+            self._databases.due(scheduled, tick=tick)
+
+    def _tick_follow(self) -> None:
+        self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1))
+
+    def _tick_freshness(self) -> None:
+        self._recorder.missed({(key, None): ticks for key, ticks in self._server.missed.items()})
+        if self._down_since is None:  # otherwise nothing can be fresh, and target_down says so
+            self._pipeline.freshness(self._recorder.freshness(self._now()), FRESHNESS_S)
+        self._recorder.publish()
+
+    def _tick_summary(self) -> None:
+        """The canonical line: one a minute and target."""
+        view = self._recorder.view
+        log.info(
+            "target",
+            target=self.name,
+            up=view.up,
+            databases=len(view.databases),
+            not_covered=len(view.not_covered),
+            reads=sum(c.runs for c in view.collectors),
+            errors=sum(sum(c.errors.values()) for c in view.collectors),
+            missed_ticks=sum(c.missed_ticks for c in view.collectors),
+            incidents=sum(1 for incident in view.incidents if incident.fired_at is not None),
+        )
+
+    # --- readings ---------------------------------------------------------------------------------------
+
+    def _reading(self, scheduled: Scheduled, database: str | None) -> Job:
+        name = scheduled.collector.name
+        return Job(
+            key=name if database is None else f"{name} {database}",
+            run=partial(self._read, scheduled, database),
+            failed=partial(self._unread, name, database),
+            database=database,
+            rank=0 if name == _FIRST else 2 + round(scheduled.interval_s),
+        )
+
+    def _read(self, scheduled: Scheduled, database: str | None, session: Session) -> None:
+        collector = scheduled.collector
+        if collector.extension is not None and collector.extension not in session.facts.extensions:
+            self._lacks(collector, database)
+            return
+        began = self._now()
+        with session.within(collector.timeout_s):
+            rows = collector.read(session)
+        ended = self._now()
+        self._recorder.succeeded(collector.name, database, ended.mono_s - began.mono_s, ended)
+        log.debug(
+            "read",
+            target=self.name,
+            collector=collector.name,
+            database=database,
+            ms=round((ended.mono_s - began.mono_s) * 1000, 1),
+        )
+        if collector.name == _FIRST:
+            self._answered(rows, ended)
+        self._take(
+            Snapshot(
+                target=self.name,
+                collector=collector.name,
+                database=database,
+                taken_at=ended.utc,
+                mono_s=ended.mono_s,
+                duration_s=ended.mono_s - began.mono_s,
+                interval_s=scheduled.interval_s,
+                rows=rows,
+            ),
+            session,
+        )
+
+    def _take(self, snapshot: Snapshot[Any], session: Session) -> None:
+        self._pipeline.take(snapshot, session.facts)
+        self._recorder.publish(**gauges(snapshot))
+        self._databases.fetch_names()
+        if snapshot.collector == "statements":
+            self._pipeline.fetch_texts(session)
+
+    def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
+        self._recorder.failed(collector, database, failure)
+        if collector == _FIRST and self._down_since is None:  # connected, and yet no query is answered
+            self._recorder.availability(Availability(up=False, failure=failure), self._now())
+        self._recorder.publish(**BLANK.get(collector, {}))
+        self._pipeline.lost(collector, database, failure)
+
+    def _lacks(self, collector: Collector[Any], database: str | None) -> None:
+        """The extension is not in this database: looked for in the others, then switched off and said once."""
+        if not self._databases.looked_everywhere:
+            return
+        self._recorder.forget(collector.name, database)
+        extension = collector.extension or ""
+        problem = Problem(
+            slug="extension-missing",
+            sentence=f"{self.name}: no database has the extension {extension}, so {collector.name} is not read",
+            fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
+            target=self.name,
+        )
+        if self._recorder.problem(f"extension {extension}", problem):
+            log.warning(
+                "setup_problem",
+                target=self.name,
+                slug=problem.slug,
+                sentence=problem.sentence,
+                fix=problem.fix,
+            )
+            self._recorder.publish()
+        self._pipeline.lost(collector.name, database, Failure(FailureKind.MISSING, problem.sentence))
+
+    # --- up and down ------------------------------------------------------------------------------------
+
+    def _connected(self, session: Session) -> None:
+        facts = session.facts
+        self._recorder.publish(facts=facts)
+        self._pipeline.facts = facts
+        self._note_privileges(session)
+        for scheduled in self._scheduled.values():
+            collector = scheduled.collector
+            if collector.lane is LaneKind.SERVER and (collector.extension or "") in ("", *facts.extensions):
+                self._recorder.expect(collector.name, None, scheduled.interval_s, self._now())
+                if collector.extension:
+                    self._recorder.problem(f"extension {collector.extension}", None)
+
+    def _visited(self, session: Session) -> None:
+        """The databases lane is somewhere: see whether that database has what the server lane lacks."""
+        here = self._pipeline.facts
+        needed = {
+            s.collector.extension for s in self._scheduled.values() if s.collector.lane is LaneKind.SERVER
+        }
+        if here is not None and (needed - {None} - here.extensions.keys()) & session.facts.extensions.keys():
+            log.info("home_database", target=self.name, database=session.database)
+            self._home = session.database
+            self._server.reconnect()
+
+    def _note_privileges(self, session: Session) -> None:
+        problem = Problem(
+            slug="not-pg-monitor",
+            sentence=f"{self.name}: role {session.facts.role} is not a member of pg_monitor,"
+            " so sessions and statements of other roles are hidden",
+            fix=f'GRANT pg_monitor TO "{session.facts.role}"',
+            target=self.name,
+        )
+        if self._recorder.problem("pg_monitor", None if session.facts.monitor else problem):
+            self._recorder.publish()
+
+    def _answered(self, availability: Availability, moment: Moment) -> None:
+        if self._down_since is not None:
+            self._resume(moment)
+        self._attempts = 0
+        self._down_since = None
+        self._recorder.availability(availability, moment)
+
+    def _resume(self, moment: Moment) -> None:
+        """It was down: read everything now, so that what became unknown is known again soon."""
+        log.info("target_answers", target=self.name, attempts=self._attempts)
+        self._recorder.resumed(moment)
+        for scheduled in self._scheduled.values():
+            self._due(scheduled, tick=False)
+
+    def _down(self, failure: Failure) -> None:
+        """The server lane has no connection. Being full is not being down, but nothing is read either way."""
+        if failure.kind is FailureKind.NO_DATABASE and self._home is not None:
+            self._home = None  # the database that had the extension was dropped
+            return
+        moment = self._now()
+        self._attempts += 1
+        self._down_since = self._down_since or moment
+        availability = Availability(
+            up=False, failure=failure, down_since=self._down_since.utc, attempts=self._attempts
+        )
+        if self._attempts == 1:
+            log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)
+        self._recorder.availability(availability, moment)
+        self._pipeline.unavailable(availability, moment)

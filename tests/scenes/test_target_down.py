@@ -1,0 +1,64 @@
+"""A target that goes away and comes back: said with its class, once, and everything else becomes unknown."""
+
+from pathlib import Path
+
+import psycopg
+
+from pgvigil.scratch.server import ScratchServer
+from tests.support.daemons import running_daemon
+from tests.support.polling import poll
+
+CONFIG = """
+[[targets]]
+name = "shop"
+dsn = "{dsn}"
+
+[rules.target_down]
+for = "1s"
+
+[rules.idle_in_transaction]
+warning = "1s"
+"""
+
+
+def test_a_server_that_stops_is_down_and_its_other_incidents_are_unknown(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Stopped: refused. The open incident is unknown, not resolved; it resolves when the server was asked again."""
+    with running_daemon(tmp_path, CONFIG.format(dsn=own_server.dsn())) as daemon:
+        idle = psycopg.connect(own_server.dsn())
+        idle.execute("SELECT 1")
+        daemon.wait_incident("idle_in_transaction", "firing")
+        own_server.stop()
+        idle.close()
+        down = daemon.wait_incident("target_down", "firing")
+        assert down["severity"] == "critical"
+        assert "refuse" in down["summary"].lower()
+        child = daemon.wait_incident("idle_in_transaction", "unknown")
+        assert child["suppressed_by"] == down["id"]
+        assert daemon.target("shop")["up"] is False
+        assert daemon.target("shop")["failure"]["kind"] == "refused"
+        assert daemon.metric('pgvigil_target_up{target="shop"}') == 0
+        assert daemon.get("/healthz")[0] == 200
+        own_server.start_again()
+        daemon.wait_incident("target_down", "resolved")
+        gone = daemon.wait_incident("idle_in_transaction", "resolved")
+        assert gone["id"] == child["id"]
+        assert daemon.metric('pgvigil_target_up{target="shop"}') == 1
+        assert daemon.stop() == 0
+
+
+def test_a_server_that_is_frozen_is_silent_and_pgvigil_is_not_stuck(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """SIGSTOP: connections stay, nothing answers; only our own deadline ends the wait."""
+    with running_daemon(tmp_path, CONFIG.format(dsn=own_server.dsn())) as daemon:
+        poll(lambda: daemon.target("shop")["up"], 20)
+        own_server.sigstop()
+        try:
+            down = daemon.wait_incident("target_down", "firing", 40)
+            assert daemon.target("shop")["failure"]["kind"] == "silent"
+            assert daemon.get("/healthz")[0] == 200
+        finally:
+            own_server.sigcont()
+        assert daemon.wait_incident("target_down", "resolved")["id"] == down["id"]

@@ -1,0 +1,127 @@
+"""The daemon as its users run it: a process, a configuration file, an HTTP port, a log."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.polling import poll
+
+ROOT = Path(__file__).parents[2]
+
+
+class RunningDaemon:
+    """One `pgvigil run`. Everything that it logs is in `log`, one JSON object a line."""
+
+    def __init__(self, directory: Path, config: str, environment: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.config = directory / "pgvigil.toml"
+        self.log = directory / "pgvigil.log"
+        head = f'[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{directory}/pgvigil.db"\nlog_format = "json"\n'
+        self.config.write_text(head + config, encoding="utf-8")
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self._read = 0
+        self.process = self._start()
+        self.url = ""
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            self._read = log.tell()
+            return subprocess.Popen(
+                [sys.executable, "-m", "daemon", "run", "-c", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self._environment,
+            )
+
+    def wait_started(self) -> None:
+        """Until it answers; its own words when it ends instead."""
+
+        def started() -> bool:
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")[-4000:]
+            lines = [line for line in self.events("started") if line["at"] >= self._read]
+            self.url = lines[-1]["url"] if lines else ""
+            return bool(self.url)
+
+        poll(started, 20, message="the daemon started")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of that event, each with `at`, its place in the file."""
+        found, at = [], 0
+        for line in self.log.read_bytes().splitlines(keepends=True):
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("event") == name:
+                    found.append({**entry, "at": at})
+            at += len(line)
+        return found
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def incidents(self, rule: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
+        """As the API shows them, newest first."""
+        found: list[dict[str, Any]] = json.loads(self.get("/api/v1/incidents")[1])["incidents"]
+        return [i for i in found if rule in (None, i["rule"]) and state in (None, i["state"])]
+
+    def wait_incident(self, rule: str, state: str, deadline_s: float = 30.0) -> dict[str, Any]:
+        """The one incident of `rule` once it is in `state`."""
+
+        def reached() -> dict[str, Any] | None:
+            found = self.incidents(rule, state)
+            return found[0] if found else None
+
+        return poll(reached, deadline_s, message=f"{rule} is {state}: {self.incidents()}", interval_s=0.1)
+
+    def target(self, name: str) -> dict[str, Any]:
+        targets = json.loads(self.get("/api/v1/targets")[1])["targets"]
+        return next(target for target in targets if target["name"] == name)
+
+    def metric(self, line_start: str) -> float | None:
+        """The value of the first sample whose line starts so; None when there is none."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(line_start):
+                return float(line.rpartition(" ")[2])
+        return None
+
+    def kill9(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        self.process = self._start()
+        self.wait_started()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@contextlib.contextmanager
+def running_daemon(
+    directory: Path, config: str, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningDaemon]:
+    """A started daemon that is gone afterwards, whatever the test did to it."""
+    daemon = RunningDaemon(directory, config, environment)
+    try:
+        daemon.wait_started()
+        yield daemon
+    finally:
+        if daemon.process.poll() is None:
+            daemon.process.send_signal(signal.SIGCONT)
+            daemon.process.kill()
+            daemon.process.wait()
