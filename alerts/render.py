@@ -86,7 +86,7 @@ def view(
 def reply(
     incident: Incident, delivery: Delivery, told: Told, *, possible_duplicate_of: datetime | None = None
 ) -> View:
-    """What is said in the thread: one sentence. Being better is nothing to be called for."""
+    """What is said in the thread, in a sentence or two. Being better is nothing to be called for."""
     short, status = _status(incident, delivery, told)
     return View(
         symbol=_symbol(incident),
@@ -94,7 +94,8 @@ def reply(
         title=_title(incident.rule),
         place=_place(incident),
         short=short,
-        lead=_ending(incident) if told is Told.RESOLVED else _lead(incident),
+        lead=_lead(incident),
+        impact=_ending(incident) if told is Told.RESOLVED else "",
         context=_duplicate(possible_duplicate_of),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
         mention="" if told is Told.RESOLVED else delivery.mention,
@@ -196,10 +197,9 @@ def _lead(incident: Incident) -> str:
 
 def _ending(incident: Incident) -> str:
     """How it ended, and how bad it was."""
-    reason = _line(incident.reason, 300) or "recovered"
     peak = magnitude(incident.rule, incident.peak_value)
-    worst = f"peak {peak} ({incident.peak.word})" if peak else f"peak {incident.peak.word}"
-    return f"{reason}; {worst}. It was: {_line(incident.summary, 300)}"
+    worst = f"{peak}, {incident.peak.word}" if peak else incident.peak.word
+    return f"Ended because: {_line(incident.reason, 300) or 'recovered'}. Peak: {worst}."
 
 
 def _figures(incident: Incident) -> tuple[Figure, ...]:

@@ -178,11 +178,8 @@ def _footer(shown: View, incident: Incident, public_url: str) -> str:
 
 
 def _reply_blocks(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
-    lead = [
-        *b.mentions(shown.mention),
-        b.bold(f"{shown.symbol} {shown.status}"),
-        b.plain(f"\n{fit(shown.lead, 700)}"),
-    ]
+    lines = "".join(f"\n{fit(text, 700)}" for text in (shown.lead, shown.impact) if text)
+    lead = [*b.mentions(shown.mention), b.bold(f"{shown.symbol} {shown.status}"), b.plain(lines or "…")]
     return [b.rich(b.line(*lead)), *_small_print(shown, incident, public_url)]
 
 
