@@ -2,12 +2,15 @@
 
 import platform
 from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy
 
 import psycopg
 import pytest
 
 from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
+from pgvigil.store import Store
 from tests.support import reporting, servers
 
 
@@ -82,3 +85,25 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
         monkeypatch.setenv(name, "127.0.0.1")
     with FakeSlack() as running:
         yield running
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store may be made."""
+    return tmp_path / "pgvigil.db"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store; copying it is quicker than making each test's own."""
+    made = tmp_path_factory.mktemp("migrated") / "pgvigil.db"
+    Store.open(f"sqlite:///{made}").close()
+    return made
+
+
+@pytest.fixture
+def store(migrated: Path, path: Path) -> Iterator[Store]:
+    """A store in a file, as a daemon opens it."""
+    opened = Store.open(f"sqlite:///{copy(migrated, path)}")
+    yield opened
+    opened.close()
