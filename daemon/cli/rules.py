@@ -9,6 +9,7 @@ import typer
 from daemon.cli.common import AsJson, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
+from daemon.settings.generate.reference import FEED_OF_INSTANCE
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
@@ -98,7 +99,7 @@ def explanation(rule: Rule[Any]) -> Iterator[str]:
     yield rule.name
     yield from _paragraph(rule.doc.meaning)
     yield from _titled("Measures", rule.doc.magnitude or "Nothing: it has a severity.")
-    yield from _titled("Judges", ", ".join(rule.watches))
+    yield from _titled("Judges", ", ".join(rule.watches) or FEED_OF_INSTANCE)
     yield from ("", f"Parameters, in [{section_name(rule)}]")
     yield from _parameters(rule)
     yield from _titled("Why these defaults", rule.doc.why_these_defaults)

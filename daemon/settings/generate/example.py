@@ -62,20 +62,23 @@ def section(
     summary: str = "",
     *,
     array: bool = False,
+    live: bool = True,
     values: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """One section: required keys live, all others commented out with their defaults, or with `values`."""
     lines = [*comment(summary or (model.__doc__ or "").partition("\n")[0])]
     lines.append(f"[[{name}]]" if array else f"[{name}]")
-    return "\n".join([*lines, *keys(model, values)]) + "\n"
+    return "\n".join([*lines, *keys(model, values, live=live)]) + "\n"
 
 
-def keys(model: type[BaseModel], values: Mapping[str, Any] = MappingProxyType({})) -> Iterator[str]:
+def keys(
+    model: type[BaseModel], values: Mapping[str, Any] = MappingProxyType({}), *, live: bool = True
+) -> Iterator[str]:
     """The keys of a section, each with its meaning beside it, or above it when that is long."""
     docs = key_docs(model)
     for doc in docs:
         shown = values.get(doc.key, _shown(doc, docs))
-        line = f"{'' if doc.required else '#'}{key_text(doc.key)} = {value_text(shown)}"
+        line = f"{'' if doc.required and live else '#'}{key_text(doc.key)} = {value_text(shown)}"
         meaning = description(doc, shown)
         beside = f"{line:<{COLUMN}} # {meaning}"
         if len(line) <= COLUMN and len(beside) <= WIDTH:
@@ -113,7 +116,9 @@ def _rules(plugins: Plugins) -> Iterator[str]:
         yield section(f"rules.{name}", plugins.rules[name].params, _first_sentence(plugins.rules[name]))
     if TEMPLATE in plugins.rules:
         rule = plugins.rules[TEMPLATE]
-        written = section(f"rules.{TEMPLATE}.{INSTANCES}.NAME", rule.params, _first_sentence(rule))
+        written = section(
+            f"rules.{TEMPLATE}.{INSTANCES}.NAME", rule.params, _first_sentence(rule), live=False
+        )
         yield commented(written)
     if names:
         yield OVERRIDES.format(name=names[0])
@@ -125,13 +130,13 @@ def _first_sentence(rule: Rule[Any]) -> str:
 
 
 def commented(lines: str) -> str:
-    """A section that must not be live: its header and its required keys commented out as well."""
+    """A section that must not be live: its header commented out as well."""
     return "".join(line if line.startswith("#") else f"#{line}" for line in lines.splitlines(keepends=True))
 
 
 def _sink(kind: SinkKind) -> str:
     head = [*comment(kind.summary), f"[sinks.{sink_name(kind)}]", f'kind = "{kind.name}"']
-    written = "\n".join([*head, *keys(kind.params)]) + "\n"
+    written = "\n".join([*head, *keys(kind.params, live=_works_alone(kind))]) + "\n"
     return written if _works_alone(kind) else commented(written)
 
 
@@ -151,7 +156,7 @@ def _works_alone(kind: SinkKind) -> bool:
 def _routes(plugins: Plugins) -> str:
     sinks = [sink_name(kind) for kind in plugins.sinks.values()]
     live = [sink_name(kind) for kind in plugins.sinks.values() if _works_alone(kind)]
-    first = section("routes", RouteSettings, array=True, values={"sinks": sinks})
+    first = section("routes", RouteSettings, array=True, live=False, values={"sinks": sinks})
     last = [
         "# Without `match`, the last route takes everything else.",
         "[[routes]]",
