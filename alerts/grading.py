@@ -6,17 +6,22 @@ from pgvigil.plugins import MagnitudeParams
 from pgvigil.units import format_duration
 
 
-def grade(value: float, params: MagnitudeParams) -> Level | None:
-    """The level of `value`; None is recovered.
+def grade(value: float, params: MagnitudeParams, *, below: bool = False) -> Level | None:
+    """The level of `value`; None is recovered. With `below` small values are the bad ones.
 
-    HOLD lies above `clear` and below the first level that is switched on. Without `clear` there is no such
+    HOLD lies beyond `clear` and short of the first level that is switched on. Without `clear` there is no such
     band: what does not reach a level has recovered.
     """
-    if params.critical is not None and value >= params.critical:
+    sign = -1 if below else 1
+
+    def reached(threshold: float | None) -> bool:
+        return threshold is not None and sign * value >= sign * threshold
+
+    if reached(params.critical):
         return Level.CRITICAL
-    if params.warning is not None and value >= params.warning:
+    if reached(params.warning):
         return Level.WARNING
-    if params.clear is not None and value > params.clear:
+    if params.clear is not None and sign * value > sign * params.clear:
         return Level.HOLD
     return None
 

@@ -56,7 +56,8 @@ class Collector(Generic[Payload]):
     """Reads one view of one server, or of one database on the databases lane.
 
     A target without the `extension` named here has the collector switched off, once, with a Problem.
-    `tables` takes the rows of a query, by the query's name, back out of the payload.
+    `tables` takes the rows of a query, by the query's name, back out of what the collector's feed carries:
+    the payload, or for `statements` the changes.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Collector(Generic[Payload]):
     queries: tuple[Query[Any], ...]
     read: Callable[[Reader], Payload]
     extension: str | None = None
-    tables: Mapping[str, Callable[[Payload], Sequence[Any]]] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[Any], Sequence[Any]]] = field(default_factory=dict)
 
     @property
     def tabled(self) -> Mapping[str, Query[Any]]:

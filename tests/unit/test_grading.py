@@ -39,3 +39,12 @@ def test_numbers_of_things_read_as_people_write_them() -> None:
         "2,000 sessions",
         "2 indexes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(1.0, Level.CRITICAL), (3.0, Level.WARNING), (9.9, Level.HOLD), (10.0, None), (11.0, None)],
+)
+def test_where_small_is_bad_everything_is_the_other_way_round(value: float, level: Level | None) -> None:
+    params = NumberParams.model_construct(critical=1, warning=3, clear=10)
+    assert grade(value, params, below=True) is level
