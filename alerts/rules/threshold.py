@@ -37,7 +37,7 @@ class ThresholdParams(MagnitudeParams):
     """One instance. Limits are numbers in the column's unit, or text with a unit ("30s", "10MB", "80 %")."""
 
     title: str = Field(
-        "", max_length=120, description="What the messages call it; default: the instance's name."
+        "", max_length=120, description="What the messages call it; default: the aggregate and the column."
     )
     collector: str = Field(description="The collector whose reading is judged.")
     table: str = Field("", description="The collector's table; needed where several have the column.")
