@@ -15,7 +15,7 @@ TextKey = tuple[int, int, int]  # dbid, userid, queryid
 
 OWN = f"{MARKER}own */"  # stands for the text of a statement of pgvigil itself: `is_own` knows it
 
-REST_S = 50.0  # between two reads; just under the interval of the collector, so that each poll may read once
+REST_S = 50.0  # between two reads at most
 FAILED_REST_S = 900.0  # a read that failed was slow or refused: the text file may be hundreds of MB
 MISSING_S = 600.0  # how long a text that the server no longer has is not asked for again
 MOST_KNOWN = 2_000  # texts in memory for each target, 16 MB at the very most
@@ -68,16 +68,18 @@ def fetch(reader: Reader, keys: Collection[TextKey]) -> dict[TextKey, str]:
 class Texts:
     """The texts of one target; it is the `TextLookup` of rules. Safe for use by several threads.
 
-    An id that is not known is noted; `refresh` reads what was noted.
+    An id that is not known is noted; `refresh` reads what was noted. `interval_s` is the collector's: between two
+    reads it rests for just under that, so that each poll may read once, and for REST_S where polls are rarer.
     """
 
-    def __init__(self, target: str, store: TextStore) -> None:
+    def __init__(self, target: str, store: TextStore, *, interval_s: float = 60.0) -> None:
         self._target = target
         self._store = store
         self._lock = threading.Lock()
         self._known: OrderedDict[TextKey, str] = OrderedDict()
         self._wanted: dict[TextKey, None] = {}
         self._missing_until_s: dict[TextKey, float] = {}
+        self._rest_s = min(REST_S, 0.8 * interval_s)
         self._rests_until_s = 0.0
 
     def __call__(self, database_oid: int, user_oid: int, queryid: int) -> str | None:
@@ -105,7 +107,7 @@ class Texts:
             return
         self._rests_until_s = moment.mono_s + FAILED_REST_S
         read = fetch(reader, rest)
-        self._rests_until_s = moment.mono_s + REST_S
+        self._rests_until_s = moment.mono_s + self._rest_s
         self._learn(read)
         self._miss(rest - read.keys(), moment)
         self._store.put(self._target, read)

@@ -14,7 +14,7 @@ from pgvigil.scratch.errors import ScratchError
 
 _PATIENCE_S = 20.0  # for one thing to be seen; a busy machine may take this long
 _LOOK_S = 0.1
-_TO_READ_S = 0.7  # so that Slack's word of the end stands before the next scene
+_TO_READ_S = 2.0  # so that Slack has the end, one message a second, before the next scene begins
 _BETWEEN_ROUNDS_S = 60.0
 
 

@@ -24,7 +24,7 @@ class Scene:
     undo: Callable[[], None]
     rules: tuple[str, ...]
     until: Level = Level.WARNING
-    hold_s: float = 1.0
+    hold_s: float = 2.0
     lasting: bool = False
 
 

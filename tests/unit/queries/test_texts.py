@@ -82,6 +82,17 @@ def test_the_server_is_not_asked_again_before_it_rested() -> None:
     assert (len(server.asked), cache(*OTHER)) == (2, "SELECT $2")
 
 
+def test_each_poll_may_read_once_where_polls_are_frequent() -> None:
+    cache, server = Texts("orders-prod", Store(), interval_s=2.0), Server({})
+    cache(*KEY)
+    refresh(cache, server, 0)
+    cache(*OTHER)
+    refresh(cache, server, 1)
+    assert server.asked == [[42]]
+    refresh(cache, server, 2)
+    assert server.asked == [[42], [-7]]
+
+
 def test_a_text_that_the_server_lost_is_not_asked_for_at_every_poll() -> None:
     cache, server = Texts("orders-prod", Store()), Server({})
     for mono_s in (0, 60, 120, MISSING_S - 1):
