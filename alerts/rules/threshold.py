@@ -39,9 +39,9 @@ class ThresholdParams(MagnitudeParams):
     title: str = Field(
         "", max_length=120, description="What the messages call it; default: the aggregate and the column."
     )
-    collector: str = Field(description="The collector whose reading is judged.")
+    collector: str = Field(description="The collector whose reading is judged.", examples=["activity"])
     table: str = Field("", description="The collector's table; needed where several have the column.")
-    column: str = Field(description="The column that is judged.")
+    column: str = Field(description="The column that is judged.", examples=["sessions"])
     comparison: Literal["above", "below"] = Field(
         "above", description="Whether values at or above the limits are bad, or those at or below."
     )

@@ -81,3 +81,11 @@ def test_a_table_of_keys_says_range_default_and_need() -> None:
     rule = reference.rule_page(PLUGINS.rules["slow_query"])
     assert "| `min_calls` | a whole number, 1 to 1000 | `5` | Calls in the interval. |" in rule
     assert '| `warning` | a duration | `"500ms"` |' in rule
+
+
+def test_the_instance_of_the_threshold_rule_that_is_shown_is_valid(tmp_path: Path) -> None:
+    text = example.text(EVERYTHING)
+    shown = text[text.index("#[rules.threshold.instances.NAME]") :].partition("\n\n")[0]
+    taken_in = re.sub(r"^#(?! )", "", shown, flags=re.MULTILINE)
+    settings = loaded(tmp_path, f"{text}\n{taken_in}\n", EVERYTHING)
+    assert "threshold.NAME" in settings.bound_rules("orders-prod")
