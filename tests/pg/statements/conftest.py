@@ -15,8 +15,11 @@ from pgvigil.statements import StatementChanges, keys
 from queries.delta import StatementDeltas
 from tests.support import servers, statements
 
-# The smallest number of entries that the server allows, so that a test can fill it.
-_SETTINGS = {"pg_stat_statements.max": "100", "pg_stat_statements.track": "all"}
+_SETTINGS = {
+    "pg_stat_statements.max": "100",  # the smallest that the server allows, so that a test can fill it
+    "pg_stat_statements.track": "all",
+    "synchronous_commit": "on",  # a crash in one test must not take the schema from the next
+}
 
 
 @pytest.fixture(scope="module", params=[each.major for each in servers.installations()], ids="pg{}".format)
@@ -40,6 +43,11 @@ class Watched:
     @property
     def dated(self) -> bool:
         return self.session.facts.has("pg_stat_statements.stats_since")
+
+    @property
+    def informed(self) -> bool:
+        """Whether the server tells of resets and evictions: from 14 on."""
+        return self.session.facts.has("pg_stat_statements_info.dealloc")
 
     def reconnect(self) -> None:
         self.session.close()
