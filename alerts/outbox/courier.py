@@ -65,6 +65,14 @@ class Courier:
         self._clock_offset_s: float | None = None
         self._looks: Counter[int] = Counter()
 
+    def check(self) -> None:
+        """At start, before anything is sent: the sink looks at its set-up (and learns a channel's id by its name)."""
+        try:
+            for sentence in self._sink.check():
+                self._record.problem(sentence)
+        except Exception as error:  # noqa: BLE001 - the boundary of the sink
+            self._record.bug(error)
+
     def step(self) -> float | None:
         """Bring the most urgent row further. Returns the seconds until the next step, None until woken.
 

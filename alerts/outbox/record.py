@@ -22,6 +22,7 @@ _LEVELS = {
     "delivery_failed": "warning",
     "sink_misconfigured": "error",
     "sink_recovered": "info",
+    "sink_problem": "warning",
     "sink_bug": "error",
     "outbox_store_failed": "warning",
 }
@@ -104,6 +105,10 @@ class Record:
             error=str(error),
             attempts=row.attempts + 1,
         )
+
+    def problem(self, sentence: str) -> None:
+        """What is wrong with the set-up, as far as the sink can see before it has sent anything."""
+        self._say("sink_problem", problem=sentence)
 
     def bug(self, error: Exception) -> None:
         self._say("sink_bug", error=type(error).__name__, exc_info=error)

@@ -82,6 +82,7 @@ class OutboxWorker:
     # --- the thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._courier.check()
         try:
             while True:
                 self._wake.clear()

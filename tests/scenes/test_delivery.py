@@ -149,6 +149,17 @@ def test_a_broken_set_up_parks_the_row_and_delivers_once_people_have_mended_it(
     assert [event for event, _ in scene.events].count("sink_misconfigured") == 1, "said once, not at each try"
 
 
+def test_what_is_wrong_with_the_set_up_is_said_at_start(
+    slack: FakeSlack, store: Store, tmp_path: Path
+) -> None:
+    slack.channel().is_member = False
+    with Scene(slack, store, token_sink(slack, tmp_path)) as scene:
+        poll(lambda: scene.events)
+    [(event, fields)] = scene.events
+    assert event == "sink_problem"
+    assert "not a member of #db-oncall" in fields["problem"]
+
+
 def test_a_message_that_a_human_deleted_gets_a_new_root(scene: Scene) -> None:
     scene.tell("fired")
     scene.slack.delete_as_human(scene.settled().remote["ts"])
@@ -162,7 +173,8 @@ def test_a_message_that_a_human_deleted_gets_a_new_root(scene: Scene) -> None:
 
 
 def test_a_renamed_channel_goes_on_getting_its_messages(scene: Scene) -> None:
-    assert scene.sink.check() == ()
+    poll(lambda: scene.slack.calls_of("conversations.list"), message="the name was looked up at start")
+    poll(lambda: scene.sink._channel_id, message="the id is known")
     scene.slack.channel().name = "db-pages"
     scene.tell("fired")
     scene.settled()
@@ -179,7 +191,6 @@ def test_a_message_in_an_archived_former_channel_is_told_anew_in_the_present_one
     scene.slack.workspace.add_channel("new-home")
     scene.slack.channel().is_archived = True
     scene.sink = token_sink(scene.slack, tmp_path, "#new-home")
-    assert scene.sink.check() == ()
     scene.restart()
     scene.worsen()
     scene.settled()
