@@ -245,6 +245,8 @@ class Target:
     def _visited(self, session: Session) -> None:
         """The databases lane is somewhere: see whether that database has what the server lane lacks."""
         here = self._pipeline.facts
+        if session.database == self._home:
+            return
         needed = {
             s.collector.extension for s in self._scheduled.values() if s.collector.lane is LaneKind.SERVER
         }

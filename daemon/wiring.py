@@ -33,7 +33,7 @@ from pgvigil.model.incident import Transition
 from pgvigil.plugins import Collector
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.session import Session, connect
-from pgvigil.problems import Problem, SetupError
+from pgvigil.problems import Problem
 from pgvigil.registry import discover
 from pgvigil.store import Store
 
@@ -84,7 +84,7 @@ class Daemon:
                 supervisor=self._supervisor,
             )
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats))
-            self._http = HttpServer(build(self._sources(), _token(settings)), listener)
+            self._http = HttpServer(build(self._sources(), settings.daemon.api_token()), listener)
             undo.pop_all()
 
     @property
@@ -233,29 +233,3 @@ def _busy_s(target: Target) -> float:
 def _age_s(outbox: OutboxWorker) -> float:
     age_s: float = outbox.age_s
     return age_s
-
-
-def _token(settings: Settings) -> str:
-    """The API's token, or nothing where none is configured; raises SetupError when its file cannot be read."""
-    path = settings.daemon.api_token_file
-    if path is None:
-        return ""
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SetupError(
-            Problem(
-                slug="token-unreadable",
-                sentence=f"cannot read daemon.api_token_file {path}: {error.strerror}.",
-                fix="make the file readable for pgvigil",
-            )
-        ) from error
-    if not token:
-        raise SetupError(
-            Problem(
-                slug="token-unreadable",
-                sentence=f"daemon.api_token_file {path} is empty.",
-                fix="write a long random token into it: `openssl rand -hex 32`",
-            )
-        )
-    return token

@@ -30,4 +30,4 @@ RELATIONS = Query(
 def relation_names(reader: Reader, oids: Iterable[int]) -> dict[int, str]:
     """`schema.name` by oid, in the database that the reader is connected to; dropped relations are absent."""
     rows: tuple[RelationName, ...] = reader.rows(RELATIONS, {"oids": list(oids)})
-    return {row.oid: row.name if row.schema == "public" else f"{row.schema}.{row.name}" for row in rows}
+    return {row.oid: f"{row.schema}.{row.name}" for row in rows}

@@ -1,6 +1,7 @@
 """A lock pile-up, from the sessions that wait to the message on Slack and back."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.support.polling import poll
 CONFIG = """
 [[targets]]
 name = "shop"
-dsn = "{dsn}"
+dsn = {dsn}
 
 [rules.blocking_chain]
 warning = "1s"
@@ -43,7 +44,7 @@ mention = "<!subteam^S123>"
 def watched(dsn: str, slack: FakeSlack, directory: Path) -> Iterator[RunningDaemon]:
     token = directory / "token"
     token.write_text(slack.token, encoding="utf-8")
-    config = CONFIG.format(dsn=dsn, token=token, slack=slack.url)
+    config = CONFIG.format(dsn=json.dumps(dsn), token=token, slack=slack.url)
     with running_daemon(directory, config, {"NO_PROXY": "127.0.0.1"}) as daemon:
         yield daemon
 

@@ -1,5 +1,6 @@
 """A target that goes away and comes back: said with its class, once, and everything else becomes unknown."""
 
+import json
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,7 @@ from tests.support.polling import poll
 CONFIG = """
 [[targets]]
 name = "shop"
-dsn = "{dsn}"
+dsn = {dsn}
 
 [rules.target_down]
 for = "1s"
@@ -25,7 +26,7 @@ def test_a_server_that_stops_is_down_and_its_other_incidents_are_unknown(
     own_server: ScratchServer, tmp_path: Path
 ) -> None:
     """Stopped: refused. The open incident is unknown, not resolved; it resolves when the server was asked again."""
-    with running_daemon(tmp_path, CONFIG.format(dsn=own_server.dsn())) as daemon:
+    with running_daemon(tmp_path, CONFIG.format(dsn=json.dumps(own_server.dsn()))) as daemon:
         idle = psycopg.connect(own_server.dsn())
         idle.execute("SELECT 1")
         daemon.wait_incident("idle_in_transaction", "firing")
@@ -52,7 +53,7 @@ def test_a_server_that_is_frozen_is_silent_and_pgvigil_is_not_stuck(
     own_server: ScratchServer, tmp_path: Path
 ) -> None:
     """SIGSTOP: connections stay, nothing answers; only our own deadline ends the wait."""
-    with running_daemon(tmp_path, CONFIG.format(dsn=own_server.dsn())) as daemon:
+    with running_daemon(tmp_path, CONFIG.format(dsn=json.dumps(own_server.dsn()))) as daemon:
         poll(lambda: daemon.target("shop")["up"], 20)
         own_server.sigstop()
         try:

@@ -8,19 +8,26 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.polling import poll
 
 ROOT = Path(__file__).parents[2]
+PLAIN = ("daemon",)  # the module to run
 
 
 class RunningDaemon:
     """One `pgvigil run`. Everything that it logs is in `log`, one JSON object a line."""
 
-    def __init__(self, directory: Path, config: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: str,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = PLAIN,
+    ) -> None:
         self.directory = directory
         self.config = directory / "pgvigil.toml"
         self.log = directory / "pgvigil.log"
@@ -28,14 +35,14 @@ class RunningDaemon:
         self.config.write_text(head + config, encoding="utf-8")
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._read = 0
-        self.process = self._start()
+        self.process = self._start(program)
         self.url = ""
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, program: Sequence[str] = PLAIN) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             self._read = log.tell()
             return subprocess.Popen(
-                [sys.executable, "-m", "daemon", "run", "-c", str(self.config)],
+                [sys.executable, "-m", *program, "run", "-c", str(self.config)],
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
@@ -113,10 +120,13 @@ class RunningDaemon:
 
 @contextlib.contextmanager
 def running_daemon(
-    directory: Path, config: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    config: str,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = PLAIN,
 ) -> Iterator[RunningDaemon]:
     """A started daemon that is gone afterwards, whatever the test did to it."""
-    daemon = RunningDaemon(directory, config, environment)
+    daemon = RunningDaemon(directory, config, environment, program)
     try:
         daemon.wait_started()
         yield daemon
