@@ -8,6 +8,7 @@ import structlog
 
 from alerts.bound import BoundRule
 from alerts.engine import Engine
+from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.worker import OutboxWorker
 from alerts.routes import Router
 from daemon.account import Account, log_transitions
@@ -133,7 +134,8 @@ class Daemon:
         for name, bound in self._settings.sinks.items():
             sink = bound.kind.build(name, bound.params, self._settings.daemon.public_url.reveal())
             undo.callback(sink.close)
-            outboxes[name] = OutboxWorker(name, sink, self._store, self._now)
+            limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
+            outboxes[name] = OutboxWorker(name, sink, self._store, self._now, limits)
         return outboxes
 
     def _build_target(self, settings: TargetSettings) -> Target:

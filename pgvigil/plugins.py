@@ -226,9 +226,13 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkKind:
-    """`build(name, params, public_url)` makes the sink; `params` is its section of the configuration."""
+    """`build(name, params, public_url)` makes the sink; `params` is its section of the configuration.
+
+    `between_calls_s` is the pace that the destination bears; 0 where it is on this machine.
+    """
 
     name: str
     summary: str
     params: type[Params]
     build: Callable[[str, Any, str], Sink]
+    between_calls_s: float = 1.0

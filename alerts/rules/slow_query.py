@@ -38,8 +38,11 @@ class SlowQueryParams(DurationParams):
 
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: SlowQueryParams, context: Context) -> Judgement:
-    if not isinstance(reading, Delta) or reading.unknown is not None or reading.elapsed_s <= 0:
+    if not isinstance(reading, Delta):
         return Judgement((), NOTHING)
+    if reading.unknown is not None or reading.elapsed_s <= 0:
+        reason = reading.unknown or "no time has passed since the last reading"
+        return Judgement((), Scope(databases=frozenset(), reason=reason))
     changes: StatementChanges = reading.rows
     slow = _slow(changes, params)
     judged, left_out = slow[:_MOST], slow[_MOST:]

@@ -147,4 +147,5 @@ SINK = SinkKind(
     summary="The terminal or journal that pgvigil runs in.",
     params=ConsoleParams,
     build=_build,
+    between_calls_s=0.0,
 )
