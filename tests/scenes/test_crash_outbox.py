@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,11 @@ class Scene:
             "timeout": "5s",
         }
 
-    def daemon(self, *, stage: str | None = None, nth: int = 1, incidents: int = 1) -> subprocess.Popen[str]:
+    @contextmanager
+    def daemon(
+        self, *, stage: str | None = None, nth: int = 1, incidents: int = 1
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Running until the end of the block, at the latest."""
         plan = {
             "store": self.url,
             "params": self.params(),
@@ -57,12 +62,12 @@ class Scene:
             "stage": stage,
             "nth": nth,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.mortal_daemon", json.dumps(plan)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "tests.support.mortal_daemon", json.dumps(plan)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+            try:
+                yield child
+            finally:
+                child.kill()
 
     def finish(self, incidents: int = 1) -> None:
         """A daemon that nobody kills plays the rest of the story."""
@@ -123,7 +128,7 @@ def test_killed_in_the_middle_of_a_call(scene: Scene, method: str, accepted: boo
     scene.slack.inject(method, hang(accepted=accepted, wait_s=30))
     with scene.daemon() as child:
         poll(lambda: scene.slack.calls_of(method), 30)
-        child.kill()
+        child.send_signal(signal.SIGKILL)
     scene.slack.clear()
     scene.finish()
     scene.judge_store()
@@ -154,7 +159,7 @@ def test_killed_again_and_again_at_random_moments(scene: Scene) -> None:
             assert child.stdout is not None
             assert child.stdout.readline() in ("started\n", "")
             time.sleep(chance.uniform(0.0, 0.3))  # not waiting for a state: choosing a moment
-            child.kill()
+            child.send_signal(signal.SIGKILL)
     scene.finish(incidents=10)
     scene.judge_store(incidents=10)
     scene.judge_slack(incidents=10)
