@@ -24,8 +24,8 @@ TEXTS_TIMEOUT_S = 10.0  # the text file of a large server may be hundreds of meg
 class Statements:
     """For the server lane's worker only; `text` may be called from anywhere."""
 
-    def __init__(self, target: str, store: TextStore, *, top_k: int) -> None:
-        self.text = Texts(target, store)
+    def __init__(self, target: str, store: TextStore, *, top_k: int, interval_s: float) -> None:
+        self.text = Texts(target, store, interval_s=interval_s)
         self._target = target
         self._deltas = StatementDeltas()
         self._top = StickyTop(size=top_k) if top_k else None

@@ -150,7 +150,12 @@ class Daemon:
             rules=self._settings.bound_rules(settings.name),
             engine=engine,
             recorder=recorder,
-            statements=Statements(settings.name, self._store.texts, top_k=self._settings.metrics.top_k),
+            statements=Statements(
+                settings.name,
+                self._store.texts,
+                top_k=self._settings.metrics.top_k,
+                interval_s=self._settings.collector("statements").interval_s,
+            ),
         )
         self._pipelines.append(pipeline)
         return Target(

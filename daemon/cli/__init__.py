@@ -7,6 +7,7 @@ from daemon.cli import codes
 
 COMMANDS = {
     "config": "daemon.cli.config",
+    "demo": "daemon.cli.demo",
     "incidents": "daemon.cli.incidents",
     "notify": "daemon.cli.notify",
     "rules": "daemon.cli.rules",

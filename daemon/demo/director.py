@@ -14,7 +14,6 @@ from pgvigil.scratch.errors import ScratchError
 
 _PATIENCE_S = 20.0  # for one thing to be seen; a busy machine may take this long
 _LOOK_S = 0.1
-_TO_READ_S = 2.0  # so that Slack has the end, one message a second, before the next scene begins
 _BETWEEN_ROUNDS_S = 60.0
 
 
@@ -22,13 +21,21 @@ class Director:
     """Runs on the caller's thread until `stop` is set or `deadline_s` on the monotonic clock has passed."""
 
     def __init__(
-        self, scenes: Sequence[Scene], board: Board, screen: Screen, stop: threading.Event, deadline_s: float
+        self,
+        scenes: Sequence[Scene],
+        board: Board,
+        screen: Screen,
+        stop: threading.Event,
+        deadline_s: float,
+        *,
+        to_read_s: float = 2.0,  # so that Slack has the end, one message a second, before the next scene begins
     ) -> None:
         self._scenes = scenes
         self._board = board
         self._screen = screen
         self._stop = stop
         self._deadline_s = deadline_s
+        self._to_read_s = to_read_s
 
     def play(self) -> None:
         """Round after round, as long as another one fits in; then quiet until the end."""
@@ -36,10 +43,12 @@ class Director:
             began_s = time.monotonic()
             self._round()
             took_s = time.monotonic() - began_s
-            if self._deadline_s - time.monotonic() < _BETWEEN_ROUNDS_S + took_s:
-                self._wait(lambda: False, self._deadline_s - time.monotonic())
-            else:
-                self._wait(lambda: False, _BETWEEN_ROUNDS_S)
+            left_s = self._deadline_s - time.monotonic()
+            again = left_s >= _BETWEEN_ROUNDS_S + took_s
+            if not self._over:
+                more = f"it begins again in {_BETWEEN_ROUNDS_S:.0f} s" if again else "quiet until the end"
+                self._screen.say(f"That was the story; {more}. pgvigil keeps watching.")
+            self._wait(lambda: False, _BETWEEN_ROUNDS_S if again else left_s)
 
     @property
     def _over(self) -> bool:
@@ -75,7 +84,7 @@ class Director:
         with self._excused():
             scene.undo()
         self._wait(lambda: not any(self._open(rule) for rule in scene.rules), _PATIENCE_S)
-        self._wait(lambda: False, _TO_READ_S)
+        self._wait(lambda: False, self._to_read_s)
 
     @contextlib.contextmanager
     def _excused(self) -> Iterator[None]:

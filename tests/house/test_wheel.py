@@ -1,8 +1,7 @@
 """What is built and installed is exactly what the source tree holds."""
 
-import subprocess
-import sys
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -10,20 +9,13 @@ import pytest
 
 from pgvigil import __version__
 from tests.support.source import PACKAGES, PYPROJECT, ROOT
+from tests.support.wheel import build
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    directory = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return zipfile.ZipFile(next(directory.glob("*.whl")))
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(build(tmp_path_factory.mktemp("wheel"))) as archive:
+        yield archive
 
 
 def source_files() -> set[str]:

@@ -61,7 +61,7 @@ class Stage:
 
     def play(self, seconds: float) -> None:
         screen = Screen(Console(file=self.out, width=100))
-        Director(self.scenes, self.board, screen, self.stop, time.monotonic() + seconds).play()
+        Director(self.scenes, self.board, screen, self.stop, time.monotonic() + seconds, to_read_s=0).play()
 
 
 def test_scenes_play_in_order_and_the_lasting_one_is_relieved_last() -> None:
