@@ -161,8 +161,10 @@ class Courier:
     def _perform(
         self, row: Delivery, incident: Incident, act: Act, doubt: Delivery | None
     ) -> Delivery | None:
-        """The row after the call; None when it failed, or the row is not as it was read."""
-        self._pause_until_free()
+        """The row after the call; None when it failed, or the row is not as it was read.
+
+        Calls for one row are not paced: a reply that must be heard does not wait for its edit's second.
+        """
         if act.creates:
             begun = self._deliveries.begin(row, act, incident, self._clock().utc)
             if begun is None:
@@ -187,11 +189,6 @@ class Courier:
             self._gate.called(self._clock().mono_s)
         self._record.call(OK)
         return replace(row, remote=handle or row.remote)
-
-    def _pause_until_free(self) -> None:
-        wait_s = self._gate.wait_s(self._clock().mono_s)
-        if wait_s > 0:
-            self._pause(wait_s)
 
     # --- what may have arrived --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from random import SystemRandom
 class OutboxLimits:
     """Durations in seconds. `random` returns 0 to 1: waits are spread, so that restarts do not march in step."""
 
-    between_calls_s: float = 1.0  # Slack's limit on posts to one channel
+    between_calls_s: float = 1.0  # from one row to the next: Slack's limit on posts to one channel
     transient_first_s: float = 1.0
     transient_most_s: float = 300.0
     misconfigured_first_s: float = 60.0
