@@ -11,7 +11,7 @@ import pytest
 from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
-from tests.support import reporting, servers
+from tests.support import disks, reporting, servers
 
 
 def pytest_report_header() -> list[str]:
@@ -107,3 +107,10 @@ def store(migrated: Path, path: Path) -> Iterator[Store]:
     opened = Store.open(f"sqlite:///{copy(migrated, path)}")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 2 MB."""
+    with disks.small_disk() as folder:
+        yield folder

@@ -1,14 +1,10 @@
 """A full disk: every write is told, none is half done, and all is well when there is space again."""
 
-import os
 import resource
 import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,38 +14,11 @@ from pgvigil.model.incident import Transition
 from pgvigil.model.level import Level
 from pgvigil.problems import SetupError
 from pgvigil.store import Store, StoreError
+from tests.support.disks import fill
 from tests.support.polling import poll
 from tests.support.views import incident
 
 WANT = [Want(0, "oncall", Level.CRITICAL)]
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    with TemporaryDirectory() as folder:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True, check=False
-        )
-        if mounted.returncode != 0:
-            pytest.skip("mounting is not permitted here")
-        yield Path(folder)
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """A file that takes all the space that is left."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for block in (b"x" * 65536, b"x" * 4096, b"x"):
-            try:
-                while True:
-                    file.write(block)
-            except OSError:
-                continue
-    return ballast
 
 
 def big(subject: str) -> Transition:
