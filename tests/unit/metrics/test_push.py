@@ -1,0 +1,78 @@
+"""Pushing to a gateway."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from daemon.board import Board
+from daemon.metrics.exposition import CONTENT_TYPE, Exposition
+from daemon.metrics.push import Pusher
+from tests.support.network import closed_port
+from tests.support.views import view
+
+
+@dataclass
+class Gateway:
+    """What was put, and what to answer. `garbled` answers something that is not HTTP."""
+
+    port: int = 0
+    garbled: bool = False
+    received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    world = Gateway()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            world.received.append((self.path, dict(self.headers), body))
+            if world.garbled:
+                self.wfile.write(b"what?\r\n\r\n")
+            else:
+                self.send_response(200)
+                self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Not onto the terminal."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    world.port = server.server_port
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield world
+    server.shutdown()
+    server.server_close()
+
+
+def pusher(netloc: str) -> Pusher:
+    board = Board()
+    board.publish(view())
+    return Pusher(f"http://{netloc}/", Exposition(board, lambda: ()))
+
+
+def test_the_exposition_is_put_as_the_job_pgvigil(gateway: Gateway) -> None:
+    pusher(f"127.0.0.1:{gateway.port}").work()
+    ((path, headers, body),) = gateway.received
+    assert path == "/metrics/job/pgvigil"
+    assert headers["Content-Type"] == CONTENT_TYPE
+    assert "Authorization" not in headers
+    assert b"pgvigil_target_up" in body
+
+
+def test_a_password_in_the_url_is_sent_as_basic_authentication(gateway: Gateway) -> None:
+    pusher(f"pusher:s%40cret@127.0.0.1:{gateway.port}").work()
+    ((_, headers, _),) = gateway.received
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")) == b"pusher:s@cret"
+
+
+def test_a_failure_is_counted_and_not_raised(gateway: Gateway) -> None:
+    gateway.garbled = True
+    refused, garbled = pusher(f"127.0.0.1:{closed_port()}"), pusher(f"127.0.0.1:{gateway.port}")
+    for one in (refused, garbled):
+        one.work()
+        assert one.failures == 1
