@@ -15,6 +15,8 @@ from pgvigil.scratch.errors import NoBinariesError
 
 _VERSION = re.compile(r"\(PostgreSQL\) ((\d+)\S*)")
 _LIBRARY_DIRECTORIES = ("lib", "lib/postgresql", "lib64/pgsql", "lib/pgsql")
+_SOURCE = "source"  # in a copy: where it was copied from
+_PREFIX_FOLDERS = ("bin", "lib", "lib64", "share")
 _INSTALL_PATTERNS = (
     "usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "usr/pgsql-*/bin",  # PGDG on Red Hat
@@ -135,23 +137,29 @@ def _copy_to_cache(bindir: Path) -> Path:
 
     Two processes may do this at once: each copies beside the final place and renames; the loser's copy goes.
     """
+    _version(bindir, Account())  # nothing but an installation is copied
     stamp = (bindir / "postgres").stat()
     key = sha256(f"{bindir}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode()).hexdigest()[:16]
     place = _cache_directory() / f"postgresql-{key}"
     root, trees = _installation(bindir)
     if not place.is_dir():
         _copy_and_rename(root, trees, place)
+        _forget_uninstalled(place)
     return place / bindir.relative_to(root)
 
 
 def _installation(bindir: Path) -> tuple[Path, tuple[str, ...]]:
-    """A root, and the trees below it that belong together: a repaired wheel keeps libraries beside its package."""
+    """A root, and the trees below it that belong together.
+
+    A repaired wheel keeps libraries beside its package. Anything else is a prefix, whose other folders may be
+    anybody's.
+    """
     home = bindir.parent
     package = home.parent
     libraries = package.with_name(f"{package.name}.libs")
     if home.name == "pginstall" and libraries.is_dir():
         return package.parent, (package.name, libraries.name)
-    return package, (home.name,)
+    return home, tuple(name for name in _PREFIX_FOLDERS if (home / name).is_dir())
 
 
 def _copy_and_rename(root: Path, trees: tuple[str, ...], place: Path) -> None:
@@ -160,12 +168,20 @@ def _copy_and_rename(root: Path, trees: tuple[str, ...], place: Path) -> None:
         for tree in trees:
             shutil.copytree(root / tree, staging / "copy" / tree, symlinks=True)
             (staging / "copy" / tree).chmod(0o755)
+        (staging / "copy" / _SOURCE).write_text(str(root / trees[0]), encoding="utf-8")
         (staging / "copy").rename(place)
     except OSError:
         if not place.is_dir():
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _forget_uninstalled(kept: Path) -> None:
+    """Removes copies of what is no longer installed, as after `rm -r` of a virtual environment."""
+    for source in kept.parent.glob(f"postgresql-*/{_SOURCE}"):
+        if source.parent != kept and not Path(source.read_text(encoding="utf-8")).is_dir():
+            shutil.rmtree(source.parent, ignore_errors=True)
 
 
 def _cache_directory() -> Path:

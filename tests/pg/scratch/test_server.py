@@ -273,3 +273,15 @@ def test_programs_hidden_from_the_other_user_are_copied_once(
         assert [path.name for path in Path(cache).iterdir()] == [copy.bindir.relative_to(cache).parts[0]]
         with ScratchServer.start(copy) as server:
             assert ask(server.dsn()) == 1
+        (tmp_path / "later").mkdir()
+        for tree in trees:
+            shutil.move(tmp_path / tree, tmp_path / "later" / tree)
+        binaries.in_directory(tmp_path / "later" / bindir.relative_to(tmp_path))
+        assert len(list(Path(cache).iterdir())) == 1, "the copy of what is no longer there goes"
+
+
+def test_only_the_folders_of_an_installation_are_copied(tmp_path: Path) -> None:
+    """A prefix may be somebody's home directory."""
+    for name in ("bin", "lib", "share", ".ssh", "Documents"):
+        (tmp_path / name).mkdir()
+    assert binaries._installation(tmp_path / "bin") == (tmp_path, ("bin", "lib", "share"))
