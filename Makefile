@@ -22,11 +22,25 @@ setup: $(BIN)/.ready ## virtual environment with everything
 demo: setup ## PostgreSQL + workload + trouble + alerts, on this machine (ARGS="--seconds 60")
 	@$(BIN)/pgvigil demo $(ARGS)
 
+# Two workers, a file to each: what waits in one leaves the core to the other. Each has its own shared servers.
+PYTEST := $(BIN)/python -m pytest
+PARALLEL ?= -n 2 --dist loadfile
+
 test: setup ## all tests that need only this machine
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not containers" $(ARGS)
 
 test-unit: setup ## the tests that need no server
-	$(BIN)/python -m pytest tests/unit tests/house $(ARGS)
+	$(PYTEST) $(PARALLEL) tests/unit tests/house $(ARGS)
+
+test-matrix: setup ## real servers of every version, 13 to 18 (downloads them; Linux x86_64)
+	PGVIGIL_TEST_BINDIRS="$$($(BIN)/python -m tests.support.matrix)" \
+	  $(PYTEST) $(PARALLEL) -m "not containers" tests/pg tests/scenes $(ARGS)
+
+test-long: test-matrix ## every version, and a server in a container (needs a container engine)
+	$(PYTEST) -m containers tests/pg $(ARGS)
+
+bench: setup ## the promises in figures: promise, figure, holds yes or no
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: setup ## ruff, check and format
 	$(BIN)/ruff check .
@@ -40,6 +54,9 @@ docs: setup ## write what is generated: config.example.toml, docs/reference
 
 docs-check: setup ## the generated files are current
 	$(BIN)/python -m daemon.settings.generate --check
+
+wheel-test: setup ## build the wheel, install it elsewhere, use it
+	PYTHON="$(BIN)/python" bash .ci/wheel-test
 
 check: ## what CI runs
 	bash .ci/run

@@ -10,8 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import islice
 
 import psycopg
 
@@ -23,51 +22,13 @@ from pgvigil.scratch import binaries
 from pgvigil.scratch.server import ScratchServer
 from queries.delta import StatementDeltas
 from queries.topk import StickyTop
+from tests.bench.figures import Figure, hold
+from tests.bench.wide import ENTRIES_WANTED, SETTINGS, fill, run, texts
 from tests.support import statements
 from tests.support.readings import context
 
-ENTRIES_WANTED = 10_000
 POLLS = 40
 COUNT = "SELECT /* bench:count */ count(*) FROM pg_stat_statements(false)"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    what: str
-    measured: float
-    hold: float
-    unit: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.measured <= self.hold
-
-    def __str__(self) -> str:
-        verdict = "holds" if self.holds else "DOES NOT HOLD"
-        return f"{self.what:<58} {self.measured:>8.2f} {self.unit:<8} <= {self.hold:g}  {verdict}"
-
-
-def texts() -> Iterator[str]:
-    """Statements that differ in more than their constants: every choice of columns of a wide table."""
-    columns = [f"c{number}" for number in range(16)]
-    for size in range(1, len(columns)):
-        for chosen in combinations(columns, size):
-            yield f"SELECT {', '.join(chosen)} FROM wide"
-
-
-def fill(dsn: str) -> None:
-    columns = ", ".join(f"c{number} int" for number in range(16))
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION pg_stat_statements")
-        connection.execute(f"CREATE TABLE wide ({columns})")
-        connection.execute("SELECT pg_stat_statements_reset()")
-        run(connection, islice(texts(), ENTRIES_WANTED))
-
-
-def run(connection: psycopg.Connection[tuple[object, ...]], these: Iterator[str]) -> None:
-    with connection.pipeline():
-        for text in these:
-            connection.execute(text, prepare=False)
 
 
 class Poll:
@@ -129,30 +90,26 @@ WORKLOADS: dict[str, Callable[[int], Iterator[str]]] = {
 }
 
 
-def main() -> int:
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+def figures(wanted: str = "") -> list[Figure]:
     chosen = next(each for each in binaries.available() if wanted in ("", str(each.major)))
     print(f"PostgreSQL {chosen.version}, {ENTRIES_WANTED:,} entries, {POLLS} polls each")
-    held = True
+    found: list[Figure] = []
     for name, workload in WORKLOADS.items():
-        settings = {"pg_stat_statements.max": "12000", "shared_buffers": "256MB"}
-        with ScratchServer.start(chosen, settings=settings) as server:
+        with ScratchServer.start(chosen, settings=SETTINGS) as server:
             fill(server.dsn())
             cpu_s, entries = measure(server, workload)
             ours_ms, count_ms, temp_blocks = server_side(server.dsn())
         print(
             f"\n{name}: {entries:,} entries; CPU {cpu_s * 1000:.2f} ms a poll; server {ours_ms:.2f} ms, count(*) {count_ms:.2f} ms"
         )
-        figures = (
-            Figure("our CPU / server time of count(*)", cpu_s * 1000 / count_ms, 0.5, "x"),
-            Figure("columns", len(ENTRIES.columns), 18),
-            Figure("temporary blocks of the query", temp_blocks, 0),
-            Figure("server time of the query / of count(*)", ours_ms / count_ms, 2.5, "x"),
+        found += (
+            Figure(f"{name}: our CPU / server time of count(*)", cpu_s * 1000 / count_ms, 0.5, "x"),
+            Figure(f"{name}: columns", len(ENTRIES.columns), 18),
+            Figure(f"{name}: temporary blocks of the query", temp_blocks, 0),
+            Figure(f"{name}: server time of the query / of count(*)", ours_ms / count_ms, 2.5, "x"),
         )
-        print(*figures, sep="\n")
-        held = held and all(figure.holds for figure in figures)
-    return 0 if held else 1
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(hold(figures(*sys.argv[1:2])))

@@ -235,7 +235,9 @@ def test_a_running_concurrent_drop_is_no_finding(reader: Reader, shop: Database)
         idle_in_transaction(shop.dsn(), "UPDATE orders SET total = 6 WHERE id = 1"),
         concurrently(shop, "DROP INDEX CONCURRENTLY orders_total"),
     ):
-        reading = poll(lambda: _with_invalid(reader), message="the drop has begun")
+        # Locks are read first: a drop that begins between the two queries is seen by the next reading.
+        poll(lambda: _with_invalid(reader), message="the drop has begun")
+        reading = COLLECTOR.read(reader)
         assert judge(INVALID, reading, shop).findings == ()
         assert [row.ddl for row in reading.invalid] == [True]
 
@@ -295,9 +297,11 @@ def concurrently(database: Database, statement: str) -> Iterator[int]:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        yield pid
-        database.execute("SELECT pg_terminate_backend(%s)", [pid])
-        thread.join(10)
+        try:
+            yield pid
+        finally:
+            database.execute("SELECT pg_terminate_backend(%s)", [pid])
+            thread.join(10)
         assert not thread.is_alive()
 
 

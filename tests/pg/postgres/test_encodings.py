@@ -52,7 +52,16 @@ def encoded_database(server: Server, encoding: str) -> Iterator[Server]:
         try:
             yield Database(name, server)
         finally:
+            _forget_statements(Database(name, server))
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _forget_statements(database: Database) -> None:
+    """Their texts would stay, and no other test of the shared server could read any text."""
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    database.execute(
+        "SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()"
+    )
 
 
 def open_session(database: Database) -> Session:

@@ -235,7 +235,7 @@ def test_normal_user_can_run_a_server_too() -> None:
     ]
     pythons = [path for path in candidates if account.can_walk_to(path.resolve().parent)]
     if not (pythons and account.can_walk_to(libraries) and account.can_walk_to(ROOT)):
-        not_run("the Python environment lies where only root can reach it")
+        not_run("the Python environment lies where only root can reach it", mendable=False)
     program = [str(pythons[0]), "-B", "-c", CHILD + "print(server.running)", "end"]
     environment = {"PYTHONPATH": f"{ROOT}:{libraries}", "PATH": os.environ["PATH"]}
     ran = subprocess.run(

@@ -13,6 +13,7 @@ from daemon.demo.story import Scene
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from pgvigil.postgres import plain
+from tests.support.polling import poll
 from tests.support.views import incident
 
 
@@ -66,7 +67,11 @@ class Stage:
 
 def test_scenes_play_in_order_and_the_lasting_one_is_relieved_last() -> None:
     stage = Stage("a", "b", "c", lasting="a")
-    stage.play(0.5)
+    playing = threading.Thread(target=stage.play, args=(60,))
+    playing.start()
+    poll(lambda: "a ends" in stage.out.getvalue(), message="the lasting scene has ended")
+    stage.stop.set()
+    playing.join()
     assert stage.done[:6] == ["+a", "+b", "-b", "+c", "-c", "-a"]
     assert stage.out.getvalue().index("c ends") < stage.out.getvalue().index("a ends")
 
