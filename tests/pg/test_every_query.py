@@ -65,6 +65,14 @@ def test_query_is_planned_and_gives_its_columns(
 
 
 @pytest.mark.parametrize("name", QUERIES)
+def test_query_is_planned_as_a_frame_too(
+    name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    text = QUERIES[name].frame_text(session.facts)
+    observer.execute(f"EXPLAIN {text}", with_unknown_parameters(text))
+
+
+@pytest.mark.parametrize("name", QUERIES)
 def test_values_have_the_types_that_the_row_promises(
     name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
