@@ -69,8 +69,17 @@ class Databases:
         followed = set(self._following.followed)
         return bool(followed) and followed <= self._looked | self._unreadable.keys()
 
+    @property
+    def missed(self) -> dict[tuple[str, str | None], int]:
+        """Missed ticks by collector and database."""
+        split = {key.partition(" ")[::2]: ticks for key, ticks in self._lane.missed.items()}
+        return {(collector, database): ticks for (collector, database), ticks in split.items()}
+
     def close(self) -> None:
         self._lane.close()
+
+    def interrupt(self) -> None:
+        self._lane.interrupt()
 
     def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
         """Read with this collector in every followed database."""

@@ -13,7 +13,7 @@ from daemon.databases import Databases, Scheduled, nothing
 from daemon.following import Following
 from daemon.gauges import BLANK, gauges
 from daemon.lanes.lane import Job, ServerLane
-from daemon.lanes.pool import Pool
+from daemon.lanes.pool import Once, Pool
 from daemon.pipeline import Pipeline
 from daemon.recorder import Recorder
 from pgvigil.model.availability import Availability
@@ -62,6 +62,7 @@ class Target:
         self._pipeline = pipeline
         self._recorder = recorder
         self._home: str | None = None  # the database that has pg_stat_statements, if not the DSN's
+        self._freshness = Once(workers.polls, self._judge_freshness)
         self._attempts = 0
         self._down_since: Moment | None = None
         self._server = ServerLane(
@@ -102,14 +103,19 @@ class Target:
                 self._recorder.expect(scheduled.collector.name, None, scheduled.interval_s, self._now())
         ticker.every(f"{self.name}/databases", FOLLOW_S, self._tick_follow, first_after_s=first_s)
         ticker.every(
-            f"{self.name}/freshness", FRESHNESS_S, self._tick_freshness, first_after_s=first_s + FRESHNESS_S
+            f"{self.name}/freshness", FRESHNESS_S, self._freshness.submit, first_after_s=first_s + FRESHNESS_S
         )
         ticker.every(f"{self.name}/summary", SUMMARY_S, self._tick_summary, first_after_s=first_s + SUMMARY_S)
 
     def stop(self) -> None:
-        """No more work; the ticker is stopped before."""
+        """No more work; the ticker is stopped before. What runs may finish."""
         self._server.close()
         self._databases.close()
+
+    def interrupt(self) -> None:
+        """End what still runs."""
+        self._server.interrupt()
+        self._databases.interrupt()
 
     @property
     def busy_s(self) -> float:
@@ -125,8 +131,10 @@ class Target:
     def _tick_follow(self) -> None:
         self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1))
 
-    def _tick_freshness(self) -> None:
-        self._recorder.missed({(key, None): ticks for key, ticks in self._server.missed.items()})
+    def _judge_freshness(self) -> None:
+        """On a worker: it may write to the store, and the clock waits for nobody."""
+        missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in self._server.missed.items()}
+        self._recorder.missed(missed | self._databases.missed)
         if self._down_since is None:  # otherwise nothing can be fresh, and target_down says so
             self._pipeline.freshness(self._recorder.freshness(self._now()), FRESHNESS_S)
         self._recorder.publish()

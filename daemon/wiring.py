@@ -1,7 +1,9 @@
 """Puts the parts together: from checked settings to a daemon that runs."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -19,7 +21,7 @@ from daemon.following import Following
 from daemon.health import Health
 from daemon.http.app import Sources, build
 from daemon.http.server import HttpServer, bind
-from daemon.lanes.pool import Pool
+from daemon.lanes.pool import Once, Pool
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
@@ -36,7 +38,7 @@ from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.session import Session, connect
 from pgvigil.problems import Problem
 from pgvigil.registry import discover
-from pgvigil.store import Store
+from pgvigil.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,10 @@ LANE_LIMIT_S = 120.0  # every deadline of a job is far below this: past it the l
 OUTBOX_LIMIT_S = 120.0
 FLEET_SPREAD_S = 5.0  # over which the first cycles of many targets are spread
 PUSH_S = 15.0
+HOUR_S = 3600.0
+DAY_S = 86_400.0
+KEEP_DAYS = 90  # resolved incidents and their history
+FINISH_S = 2.0  # for running reads, twice: before and after they are interrupted
 
 
 class Daemon:
@@ -107,6 +113,9 @@ class Daemon:
         for target in self._targets:
             target.start(self._ticker, spread_s)
         self._start_pushing()
+        self._ticker.every(
+            "prune", DAY_S, Once(self._workers.connects, self._prune).submit, first_after_s=HOUR_S
+        )
         log.info("started", url=self.url, targets=len(self._targets), sinks=sorted(self._outboxes))
 
     def stop(self) -> None:
@@ -114,14 +123,22 @@ class Daemon:
         self._ticker.stop()
         for target in self._targets:
             target.stop()
-        for pool in self._pools:
-            if not pool.stop(within_s=3.0):
-                log.warning("workers_left_behind", threads=pool.threads)
+        self._stop_workers()
         for outbox in self._outboxes.values():
             outbox.stop(flush_s=3.0)
         self._supervisor.stop()
         self._http.stop()
         self._store.close()
+
+    def _stop_workers(self) -> None:
+        finished = [pool.stop(within_s=FINISH_S) for pool in self._pools]
+        if all(finished):
+            return
+        for target in self._targets:
+            target.interrupt()
+        for pool in self._pools:
+            if not pool.stop(within_s=FINISH_S):
+                log.warning("workers_left_behind", pool=pool.name, threads=pool.threads)
 
     # --- parts ------------------------------------------------------------------------------------------
 
@@ -229,8 +246,13 @@ class Daemon:
     def _start_pushing(self) -> None:
         url = self._settings.metrics.push_url.reveal()
         if url:
-            pusher = Pusher(url, self._exposition)
-            self._ticker.every("push", PUSH_S, lambda: self._workers.connects.submit(pusher))
+            push = Once(self._workers.connects, Pusher(url, self._exposition).push)
+            self._ticker.every("push", PUSH_S, push.submit)
+
+    def _prune(self) -> None:
+        before = self._now().utc - timedelta(days=KEEP_DAYS)
+        with contextlib.suppress(StoreError):  # counted by the store; tomorrow is another day
+            log.info("pruned", incidents=self._store.incidents.prune(before))
 
 
 def _busy_s(target: Target) -> float:

@@ -62,7 +62,7 @@ def _figures(availability: Availability, failure: Failure, context: Context) -> 
             ()
             if since is None
             else (
-                Figure("Since", f"{since:%Y-%m-%d %H:%M:%SZ}"),
+                Figure("Down since", f"{since:%Y-%m-%d %H:%M:%SZ}"),
                 Figure("For", format_duration((context.now - since).total_seconds())),
             )
         ),

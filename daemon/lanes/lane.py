@@ -56,6 +56,8 @@ class Lane:
         self._queued = False
         self._job_since_s: float | None = None
         self._closing = False
+        self._working = False
+        self._session: Session | None = None  # the worker's own; others may only interrupt it
 
     def due(self, job: Job, *, tick: bool = True) -> None:
         """Mark `job` due. A tick that finds it still due or running is counted as missed, never queued twice."""
@@ -83,16 +85,18 @@ class Lane:
             jobs = sorted(self._due.values(), key=lambda job: job.rank)
             self._due.clear()
             self._running = {job.key for job in jobs}
+            self._working = True
         try:
             self._serve(jobs)
-        except Exception:  # the lane's boundary: a defect must not cost the worker or the lane
-            log.exception("lane_failed", lane=self.name)
         finally:
             self._job_since_s = None
             with self._lock:
                 self._running.clear()
+                self._working = False
                 again = bool(self._due) and not self._closing
                 self._queued = again
+                if self._closing:
+                    self._drop()
             if again:
                 self._pool().submit(self)
 
@@ -103,10 +107,23 @@ class Lane:
         return 0.0 if since is None else self._now().mono_s - since
 
     def close(self) -> None:
-        """No more work; the connection goes with the last turn."""
+        """No more work. The connection goes now, or with the turn that a worker is in."""
         with self._lock:
             self._closing = True
             self._due.clear()
+            if not self._working:
+                self._drop()
+
+    def interrupt(self) -> None:
+        """End the read that a worker is in: it would outlive our time to stop."""
+        session = self._session
+        if session is not None:
+            session.interrupt()
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _pool(self) -> Pool:
         raise NotImplementedError
@@ -147,17 +164,11 @@ class ServerLane(Lane):
         self._connect = connect
         self._up = up
         self._down = down
-        self._session: Session | None = None
         self._stale = False
 
     def reconnect(self) -> None:
         """Connect anew before the next job, because the place to connect to has changed."""
         self._stale = True
-
-    def close(self) -> None:
-        super().close()
-        if self._session is not None:
-            self._session.close()
 
     def _pool(self) -> Pool:
         return self._connects if self._session is None else self._polls
@@ -194,11 +205,6 @@ class ServerLane(Lane):
                 if failure.kind is FailureKind.UNDEFINED:
                     self._rediscover(session)
         return None
-
-    def _drop(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
 
     def _rediscover(self, session: Session) -> None:
         """The server is not as the facts said (an extension was updated or dropped): look again."""
@@ -255,7 +261,7 @@ class DatabasesLane(Lane):
         """Why the database could not be read (on), or None; `jobs` keeps those that have not been told."""
         self._job_since_s = self._now().mono_s
         try:
-            session = self._connect(database)
+            session = self._session = self._connect(database)
         except ReadError as error:
             return error.failure
         try:
@@ -268,4 +274,4 @@ class DatabasesLane(Lane):
                     job.failed(failure)
             return None
         finally:
-            session.close()
+            self._drop()

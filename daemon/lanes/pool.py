@@ -5,14 +5,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from daemon.clock import Now
+
+log = structlog.get_logger(__name__)
 
 
 class Work(Protocol):
-    """What a worker takes. The same piece of work is never queued twice at once."""
+    """What a worker takes."""
 
     def work(self) -> None:
-        """Do all that is due; never raises."""
+        """Do all that is due."""
 
 
 class Pool:
@@ -80,7 +84,10 @@ class Pool:
 
     def _serve(self) -> None:
         while (work := self._next()) is not None:
-            work()
+            try:
+                work()
+            except Exception:  # the lane's boundary: a defect must not cost the worker
+                log.exception("work_failed", pool=self.name)
 
     def _next(self) -> Callable[[], None] | None:
         """The next piece of work, or None when this thread should leave."""
@@ -96,3 +103,25 @@ class Pool:
                 return self._waiting.popleft()[1].work
             finally:
                 self._idle -= 1
+
+
+class Once:
+    """Something to do that is queued at most once at a time, however often it is asked for."""
+
+    def __init__(self, pool: Pool, do: Callable[[], None]) -> None:
+        self._pool = pool
+        self._do = do
+        self._lock = threading.Lock()
+        self._queued = False
+
+    def submit(self) -> None:
+        with self._lock:
+            if self._queued:
+                return
+            self._queued = True
+        self._pool.submit(self)
+
+    def work(self) -> None:
+        with self._lock:
+            self._queued = False
+        self._do()

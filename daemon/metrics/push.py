@@ -15,7 +15,7 @@ TIMEOUT_S = 5.0
 
 
 class Pusher:
-    """`work` replaces the group `job="pgvigil"` of the gateway; a failure is logged and counted, never raised.
+    """`push` replaces the group `job="pgvigil"` of the gateway; a failure is logged and counted, never raised.
 
     A name and password in `url` are sent as basic authentication: urllib would take them for the host's name.
     """
@@ -28,8 +28,8 @@ class Pusher:
         self._exposition = exposition
         self.failures = 0
 
-    def work(self) -> None:
-        """One push; what a worker of a pool calls."""
+    def push(self) -> None:
+        """One push."""
         request = urllib.request.Request(  # noqa: S310  # the scheme is checked when the configuration is read
             self._url, data=self._exposition.text(), method="PUT", headers=self._headers
         )

@@ -56,7 +56,7 @@ def pusher(netloc: str) -> Pusher:
 
 
 def test_the_exposition_is_put_as_the_job_pgvigil(gateway: Gateway) -> None:
-    pusher(f"127.0.0.1:{gateway.port}").work()
+    pusher(f"127.0.0.1:{gateway.port}").push()
     ((path, headers, body),) = gateway.received
     assert path == "/metrics/job/pgvigil"
     assert headers["Content-Type"] == CONTENT_TYPE
@@ -65,7 +65,7 @@ def test_the_exposition_is_put_as_the_job_pgvigil(gateway: Gateway) -> None:
 
 
 def test_a_password_in_the_url_is_sent_as_basic_authentication(gateway: Gateway) -> None:
-    pusher(f"pusher:s%40cret@127.0.0.1:{gateway.port}").work()
+    pusher(f"pusher:s%40cret@127.0.0.1:{gateway.port}").push()
     ((_, headers, _),) = gateway.received
     assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")) == b"pusher:s@cret"
 
@@ -74,5 +74,5 @@ def test_a_failure_is_counted_and_not_raised(gateway: Gateway) -> None:
     gateway.garbled = True
     refused, garbled = pusher(f"127.0.0.1:{closed_port()}"), pusher(f"127.0.0.1:{gateway.port}")
     for one in (refused, garbled):
-        one.work()
+        one.push()
         assert one.failures == 1
