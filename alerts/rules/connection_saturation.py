@@ -1,6 +1,7 @@
 """The server runs out of connection slots."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -41,9 +42,16 @@ def evaluate(
 
 
 def _refused(availability: Availability, context: Context) -> Judgement:
-    """A refusal for want of a slot is saturation, whatever was counted last. Nothing else is told here."""
+    """A refusal for want of a slot is saturation, whatever was counted last.
+
+    Anything else is no count: it changes nothing, except that nobody can count while the server is down.
+    """
     failure = availability.failure
-    if availability.up or failure is None or failure.kind is not FailureKind.TOO_MANY_CONNECTIONS:
+    if availability.up or failure is None:
+        return Judgement((), NOTHING)
+    if failure.kind.means_down:
+        return Judgement((), replace(NOTHING, reason=f"the server cannot be asked: {failure.message}"))
+    if failure.kind is not FailureKind.TOO_MANY_CONNECTIONS:
         return Judgement((), NOTHING)
     finding = _finding(
         context,

@@ -5,6 +5,7 @@ By itself it judges nothing. Each `[rules.threshold.instances.NAME]` is a rule o
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
@@ -128,7 +129,7 @@ class ThresholdParams(MagnitudeParams):
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: ThresholdParams, context: Context) -> Judgement:
     if isinstance(reading, Delta) and reading.unknown is not None:
-        return Judgement((), NOTHING)
+        return Judgement((), replace(NOTHING, reason=reading.unknown))
     database = reading.database if isinstance(reading, Snapshot) else None
     rows = collectors()[params.collector].tables[params.query.name](reading.rows)
     found = tuple(

@@ -52,12 +52,19 @@ def test_a_refusal_for_want_of_a_slot_is_critical_whatever_was_counted_last() ->
     "availability",
     [
         Availability(up=True),
-        Availability(up=False, failure=Failure(FailureKind.REFUSED, "connection refused")),
+        Availability(up=False, failure=Failure(FailureKind.TIMEOUT, "statement timeout")),
         Availability(up=False),
     ],
 )
-def test_an_answer_or_another_failure_says_nothing_about_slots(availability: Availability) -> None:
+def test_an_answer_or_a_slow_one_changes_nothing(availability: Availability) -> None:
     assert judge(availability, "availability") == Judgement((), NOTHING)
+
+
+def test_on_a_server_that_is_down_nobody_can_count() -> None:
+    failure = Failure(FailureKind.REFUSED, "connection refused")
+    judgement = judge(Availability(up=False, failure=failure), "availability")
+    assert judgement.findings == ()
+    assert judgement.scope.blind_to(None, "connections")
 
 
 def test_hostile_names_do_no_harm() -> None:
