@@ -113,7 +113,7 @@ def _changes(then: _Reading, now: _Reading) -> StatementChanges:
     vanished = _vanished(then, at)
     doubt = _contradicts_itself(growth) | (at[moved] == AMBIGUOUS)
     disturbed = bool(doubt.any()) or bool(vanished.any())
-    doubt |= (base < 0) & ~_began_since(then.meta, now, moved, disturbed=disturbed)
+    doubt |= (base < 0) & ~_began_since(then, now, moved, disturbed=disturbed)
     keys = _part(now.entries, KEY, moved)
     ran = Frame({**keys.columns, **growth})
     return StatementChanges(
@@ -161,19 +161,20 @@ def _vanished(then: _Reading, at: Ints) -> Flags:
     return gone
 
 
-def _began_since(then: StatementsReading, now: _Reading, moved: Ints, *, disturbed: bool) -> Flags:
+def _began_since(then: _Reading, now: _Reading, moved: Ints, *, disturbed: bool) -> Flags:
     """Which of the entries at `moved`, if they are new, have run all that they show since the reading before.
 
-    A server from 17 on says when each began. Earlier ones only tell of evictions: behind one, a new entry may
-    have come, gone and come again. Before 14 what vanished or fell (`disturbed`) is taken for an eviction.
+    A server from 17 on says when each began. An entry begins when its statement is first parsed and is shown
+    when it first ends: one that is older than the reading that lacked it was running then, and counts in
+    full, unless it was hidden from our role. Earlier servers only tell of evictions: behind one, a new entry
+    may have come, gone and come again. Before 14 what vanished or fell (`disturbed`) is taken for an eviction.
     """
     if now.meta.dated:
-        began: Flags = now.entries["stats_since"][moved] >= np.datetime64(
-            then.opened.read_at.replace(tzinfo=None)
-        )
-        return began
+        since = np.datetime64(then.meta.opened.read_at.replace(tzinfo=None))
+        began: Flags = now.entries["stats_since"][moved] >= since
+        return began if then.hidden else np.ones(len(moved), np.bool_)
     dealloc = now.meta.closed.dealloc
-    sure = not disturbed if dealloc is None else dealloc == then.opened.dealloc
+    sure = not disturbed if dealloc is None else dealloc == then.meta.opened.dealloc
     return np.full(len(moved), sure)
 
 

@@ -1,11 +1,13 @@
 """Each thing that discards counters, done to real servers, and what the delta says of it."""
 
+import threading
 from collections.abc import Callable
 
 import psycopg
 
 from pgvigil.scratch.server import ScratchServer
 from tests.pg.statements.conftest import Watched
+from tests.support.polling import poll
 
 KNOWN, FRESH, OTHER = "SELECT work.known($1)", "SELECT work.fresh($1)", "SELECT work.other($1)"
 
@@ -22,6 +24,18 @@ def test_what_ran_is_counted_and_a_report_that_ran_once_is_seen(watched: Watched
     assert watched.told(delta) == {KNOWN: 2, FRESH: 1}
     assert watched.doubtful(delta) == set()
     assert watched.told(watched.read()) == {}
+
+
+def test_a_report_that_runs_longer_than_the_interval_is_seen_when_it_ends(watched: Watched) -> None:
+    """It is parsed before one reading and ends after it: from 17 on its entry is older than that reading."""
+    report = "SELECT work.fresh(1), pg_sleep(2)"
+    thread = threading.Thread(target=watched.run, args=(report,))
+    thread.start()
+    is_running = f"SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query = '{report}'"
+    poll(lambda: watched.run(is_running), message="the report is running")
+    assert watched.told(watched.read()) == {}
+    thread.join()
+    assert watched.told(watched.read()) == {"SELECT work.fresh($1), pg_sleep($2)": 1}
 
 
 def test_a_global_reset_makes_the_interval_unknown_and_the_next_one_known(watched: Watched) -> None:

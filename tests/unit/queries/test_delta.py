@@ -180,10 +180,18 @@ def test_a_clone_that_was_already_running_is_another_server() -> None:
     assert ran(delta) == {}
 
 
-def test_an_entry_that_began_before_the_reading_that_lacked_it_is_not_counted() -> None:
+def test_a_statement_that_was_running_at_the_reading_before_counts_in_full() -> None:
+    """Its entry began when it was parsed, and is shown since it ended: a report longer than the interval."""
     server = server_with(A, B)
-    old = server.entries.pop(B)
-    delta = between(server, lambda: server.entries.update({B: old}))
+    running = server.entries.pop(B)
+    delta = between(server, lambda: server.entries.update({B: running}))
+    assert (ran(delta), uncovered(delta)) == ({B: 10}, set())
+
+
+def test_an_old_entry_that_our_role_may_see_only_now_is_not_counted() -> None:
+    server = server_with(A, B, key(0))
+    hidden = server.entries.pop(B)
+    delta = between(server, lambda: server.entries.update({B: hidden}))
     assert (ran(delta), uncovered(delta)) == ({}, {B})
 
 
