@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from alerts.marks import adorn
 from alerts.notes import Notes
 from alerts.timers import REOPEN_WITHIN_S, restore
-from alerts.tracked import Outcome, Tracked
+from alerts.tracked import Outcome, Tracked, restamped
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.moment import Moment
 
@@ -36,6 +37,12 @@ class Book:
         """Those that people may have heard of and that are not over."""
         states = (State.FIRING, State.UNKNOWN)
         return [tracked for tracked in self.tracked.values() if tracked.incident.state in states]
+
+    def restamp(self, by: timedelta) -> None:
+        """The wall clock was stepped: what is open keeps its durations."""
+        for key, tracked in self.tracked.items():
+            if tracked.incident.open:
+                self.tracked[key] = replace(tracked, incident=restamped(tracked.incident, by))
 
     def forget_old(self, moment: Moment) -> None:
         """Drop what nothing can come of any more: what never fired, and what ended long ago."""

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 RULE_REMOVED = "the rule was removed or switched off"
 DATABASE_DROPPED = "the database was dropped or is no longer watched"
 TARGET_REMOVED = "the target is no longer watched"
+_CLOCK_STEP_S = 2.0  # a wall clock that moves this much against the monotonic one was set, not slewed
 
 
 class Everywhere(Enum):
@@ -80,6 +81,7 @@ class Engine:
         self._on_commit = on_commit
         self._lock = threading.Lock()
         self._book = Book()
+        self._clock_offset_s: float | None = None
         self._store_failures = 0
 
     # --- what happens -----------------------------------------------------------------------------------
@@ -95,6 +97,7 @@ class Engine:
             book.restore(incident, moment)
         with self._lock:
             self._book = book
+            self._clock_offset_s = _offset_s(moment)
         orphans = {incident.rule for incident in self.open()} - self._rules.keys()
         for rule in sorted(orphans):
             self.rule_removed(rule, moment)
@@ -155,11 +158,18 @@ class Engine:
     def _write(
         self, feed: str, moment: Moment, work: Callable[[Evaluation], None], written: list[Transition]
     ) -> None:
+        self._follow_clock(moment)
         draft = self._draft(moment, work)
         written += self._commit(feed, draft)
         if draft.deferred:  # children of incidents that have an id only now
             written += self._commit(feed, self._draft(moment, lambda _evaluation: None))
         self._book.forget_old(moment)
+
+    def _follow_clock(self, moment: Moment) -> None:
+        """After a step of the wall clock the stamps of what is open are put in terms of the new one."""
+        before_s, self._clock_offset_s = self._clock_offset_s, _offset_s(moment)
+        if before_s is not None and abs(self._clock_offset_s - before_s) > _CLOCK_STEP_S:
+            self._book.restamp(timedelta(seconds=self._clock_offset_s - before_s))
 
     def _draft(self, moment: Moment, work: Callable[[Evaluation], None]) -> Draft:
         evaluation = Evaluation(
@@ -196,6 +206,10 @@ class Engine:
             if _to_be_told(transition)
             for recipient in self._route(transition.after)
         ]
+
+
+def _offset_s(moment: Moment) -> float:
+    return moment.utc.timestamp() - moment.mono_s
 
 
 def _to_be_told(transition: Transition) -> bool:

@@ -1,6 +1,7 @@
 """An incident in memory: what is observed of it, how it takes on what a finding shows, how a change is written."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from alerts.timers import Policy, Timers
 from pgvigil.model.finding import Finding
@@ -101,6 +102,18 @@ def showing(incident: Incident, finding: Finding, moment: Moment) -> Incident:
         steps=finding.steps,
         about=finding.about,
         explains=finding.explains,
+    )
+
+
+def restamped(incident: Incident, by: timedelta) -> Incident:
+    """The same moments by a wall clock that was stepped."""
+    return replace(
+        incident,
+        pending_since=incident.pending_since + by,
+        fired_at=None if incident.fired_at is None else incident.fired_at + by,
+        last_true_at=incident.last_true_at + by,
+        state_since=incident.state_since + by,
+        evaluated_at=incident.evaluated_at + by,
     )
 
 

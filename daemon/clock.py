@@ -34,13 +34,13 @@ class Ticker:
             executors={"default": DebugExecutor()},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._names: set[str] = set()
+        self._first_after_s: dict[str, float] = {}
 
     def every(
         self, name: str, interval_s: float, tick: Callable[[], None], *, first_after_s: float = 0.0
     ) -> None:
         """Call `tick` after `first_after_s` and then every `interval_s`; `name` is unique."""
-        self._names.add(name)
+        self._first_after_s[name] = first_after_s
         self._scheduler.add_job(
             tick,
             IntervalTrigger(seconds=interval_s, timezone=UTC),
@@ -51,13 +51,13 @@ class Ticker:
         )
 
     def cancel(self, name: str) -> None:
-        self._names.remove(name)
+        del self._first_after_s[name]
         self._scheduler.remove_job(name)
 
     def replan(self) -> None:
-        """Plan every job anew from the wall clock as it is now."""
-        for name in self._names:
-            self._scheduler.modify_job(name, next_run_time=self._in(0.0))
+        """Plan every job anew from the wall clock as it is now, spread over time as at the start."""
+        for name, first_after_s in self._first_after_s.items():
+            self._scheduler.modify_job(name, next_run_time=self._in(first_after_s))
 
     def start(self) -> None:
         self._scheduler.start()

@@ -38,7 +38,7 @@ class Databases:
         target: str,
         *,
         now: Now,
-        pool: Pool,
+        pool: Callable[[], Pool],
         connect: Callable[[str | None], Session],
         following: Following,
         collectors: Sequence[Scheduled],
@@ -56,7 +56,8 @@ class Databases:
         self._pipeline = pipeline
         self._recorder = recorder
         self._looked: set[str] = set()  # databases that were connected to: their extensions are known
-        self._unreadable: dict[str, str] = {}  # followed, but the last visit failed: why
+        self._unreadable: dict[str, str] = {}  # the last visit failed: why
+        self._listed = False
         self._lane = DatabasesLane(f"{target}/databases", now, pool=pool, connect=self._visit)
 
     @property
@@ -66,8 +67,7 @@ class Databases:
     @property
     def looked_everywhere(self) -> bool:
         """Whether every followed database was connected to, or refused it."""
-        followed = set(self._following.followed)
-        return bool(followed) and followed <= self._looked | self._unreadable.keys()
+        return self._listed and set(self._following.followed) <= self._looked | self._unreadable.keys()
 
     @property
     def missed(self) -> dict[tuple[str, str | None], int]:
@@ -89,6 +89,7 @@ class Databases:
     def follow(self, session: Session) -> None:
         """Read the list of databases: new ones are read at once, the incidents of dropped ones end."""
         change = self._following.update(list_databases(session))
+        self._listed = True
         self._pipeline.databases_are(self._following.names, self._now())
         for database in change.dropped:
             self._forget(database)
@@ -108,10 +109,19 @@ class Databases:
                     Job(key=f"names {database}", run=run, failed=nothing, database=database), tick=False
                 )
 
-    def _begin(self, database: str) -> None:
+    def look_around(self) -> None:
+        """Connect once to every followed database, to see which extensions it has."""
+        self._looked.clear()
+        for database in self._following.followed:
+            self._look(database)
+
+    def _look(self, database: str) -> None:
         self._lane.due(
             Job(key=f"look {database}", run=nothing, failed=nothing, database=database), tick=False
         )
+
+    def _begin(self, database: str) -> None:
+        self._look(database)
         for scheduled in self._collectors:
             self._recorder.expect(scheduled.collector.name, database, scheduled.interval_s, self._now())
             self._lane.due(self._reading(scheduled, database), tick=False)
@@ -143,9 +153,10 @@ class Databases:
         return session
 
     def _publish(self) -> None:
-        unreadable = dict(self._unreadable)
+        followed = self._following.followed
+        unreadable = {name: self._unreadable[name] for name in followed if name in self._unreadable}
         self._recorder.publish(
-            databases=tuple(name for name in self._following.followed if name not in unreadable),
+            databases=tuple(name for name in followed if name not in unreadable),
             not_covered={**self._following.not_covered, **unreadable},
         )
 

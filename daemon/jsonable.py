@@ -54,6 +54,7 @@ def target(view: TargetView) -> dict[str, Any]:
         "up": None if view.availability is None else view.up,
         "failure": None if failure is None else {"kind": failure.kind.value, "message": failure.message},
         "down_since": stamp(view.availability.down_since) if view.availability else None,
+        "started_at": stamp(view.availability.started_at) if view.availability else None,
         "version": view.facts.version if view.facts else None,
         "in_recovery": view.facts.in_recovery if view.facts else None,
         "databases": list(view.databases),

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -12,23 +13,26 @@ from daemon.clock import Now, Ticker
 from daemon.databases import Databases, Scheduled, nothing
 from daemon.following import Following
 from daemon.gauges import BLANK, gauges
+from daemon.home import Home
 from daemon.lanes.lane import Job, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.pipeline import Pipeline
 from daemon.recorder import Recorder
+from daemon.setup import Setup
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector, LaneKind
 from pgvigil.postgres.session import Session
-from pgvigil.problems import Problem
 
 log = structlog.get_logger(__name__)
 
 FOLLOW_S = 60.0  # how often the list of databases is read
 FRESHNESS_S = 5.0  # how often staleness is judged
 SUMMARY_S = 60.0  # how often the log says how the target does
+LOOK_S = 600.0  # how often a missing extension is looked for in all databases
+HANGING_S = 1.0  # a job that takes longer may be on a server that has just gone silent
 _FIRST = "availability"
 
 
@@ -57,27 +61,31 @@ class Target:
     ) -> None:
         self.name = name
         self._now = now
-        self._connect = connect
         self._scheduled = scheduled
         self._pipeline = pipeline
         self._recorder = recorder
-        self._home: str | None = None  # the database that has pg_stat_statements, if not the DSN's
+        self._setup = Setup(name, recorder)
+        on_server = [s.collector for s in scheduled.values() if s.collector.lane is LaneKind.SERVER]
+        self._home = Home(name, connect, {c.extension for c in on_server if c.extension}, self._look_around)
         self._freshness = Once(workers.polls, self._judge_freshness)
         self._attempts = 0
         self._down_since: Moment | None = None
+        self._unreachable = False  # target_down or connection_saturation tells of it
+        self._judged_mono_s = now().mono_s
+        self._look_mono_s = now().mono_s + LOOK_S
         self._server = ServerLane(
             f"{name}/server",
             now,
             connects=workers.connects,
             polls=workers.polls,
-            connect=lambda: connect(self._home),
+            connect=self._home.connect,
             up=self._connected,
             down=self._down,
         )
         self._databases = Databases(
             name,
             now=now,
-            pool=workers.connects,
+            pool=lambda: workers.connects if self._server.disconnected else workers.polls,
             connect=connect,
             following=following,
             collectors=[s for s in scheduled.values() if s.collector.lane is LaneKind.DATABASES],
@@ -129,14 +137,21 @@ class Target:
             self._databases.due(scheduled, tick=tick)
 
     def _tick_follow(self) -> None:
-        self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1))
+        self._follow(tick=True)
+
+    def _follow(self, *, tick: bool) -> None:
+        self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1), tick=tick)
 
     def _judge_freshness(self) -> None:
         """On a worker: it may write to the store, and the clock waits for nobody."""
         missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in self._server.missed.items()}
         self._recorder.missed(missed | self._databases.missed)
-        if self._down_since is None:  # otherwise nothing can be fresh, and target_down says so
-            self._pipeline.freshness(self._recorder.freshness(self._now()), FRESHNESS_S)
+        moment = self._now()
+        if moment.mono_s - self._judged_mono_s > 2 * FRESHNESS_S:
+            self._recorder.resumed(moment)  # we stood still ourselves, and so could ask nothing
+        self._judged_mono_s = moment.mono_s
+        if not self._unreachable and self._server.busy_s < HANGING_S:
+            self._pipeline.freshness(self._recorder.freshness(moment), FRESHNESS_S)
         self._recorder.publish()
 
     def _tick_summary(self) -> None:
@@ -168,7 +183,7 @@ class Target:
 
     def _read(self, scheduled: Scheduled, database: str | None, session: Session) -> None:
         collector = scheduled.collector
-        if collector.extension is not None and collector.extension not in session.facts.extensions:
+        if not self._has_extension(collector, session):
             self._lacks(collector, database)
             return
         began = self._now()
@@ -184,7 +199,7 @@ class Target:
             ms=round((ended.mono_s - began.mono_s) * 1000, 1),
         )
         if collector.name == _FIRST:
-            self._answered(rows, ended)
+            self._answered(rows, ended, session)
         self._take(
             Snapshot(
                 target=self.name,
@@ -213,28 +228,28 @@ class Target:
         self._recorder.publish(**BLANK.get(collector, {}))
         self._pipeline.lost(collector, database, failure)
 
+    def _has_extension(self, collector: Collector[Any], session: Session) -> bool:
+        """Facts are as old as the connection: an extension that they lack may have been created since."""
+        if collector.extension is None or collector.extension in session.facts.extensions:
+            return True
+        if collector.extension not in session.rediscover().extensions:
+            return False
+        self._connected(session)
+        return True
+
     def _lacks(self, collector: Collector[Any], database: str | None) -> None:
         """The extension is not in this database: looked for in the others, then switched off and said once."""
+        if self._now().mono_s >= self._look_mono_s:
+            self._look_around()
         if not self._databases.looked_everywhere:
             return
         self._recorder.forget(collector.name, database)
-        extension = collector.extension or ""
-        problem = Problem(
-            slug="extension-missing",
-            sentence=f"{self.name}: no database has the extension {extension}, so {collector.name} is not read",
-            fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
-            target=self.name,
-        )
-        if self._recorder.problem(f"extension {extension}", problem):
-            log.warning(
-                "setup_problem",
-                target=self.name,
-                slug=problem.slug,
-                sentence=problem.sentence,
-                fix=problem.fix,
-            )
-            self._recorder.publish()
-        self._pipeline.lost(collector.name, database, Failure(FailureKind.MISSING, problem.sentence))
+        sentence = self._setup.lacks(collector.extension or "", collector.name)
+        self._pipeline.lost(collector.name, database, Failure(FailureKind.MISSING, sentence))
+
+    def _look_around(self) -> None:
+        self._look_mono_s = self._now().mono_s + LOOK_S
+        self._databases.look_around()
 
     # --- up and down ------------------------------------------------------------------------------------
 
@@ -242,62 +257,50 @@ class Target:
         facts = session.facts
         self._recorder.publish(facts=facts)
         self._pipeline.facts = facts
-        self._note_privileges(session)
+        self._setup.learn(facts)
         for scheduled in self._scheduled.values():
             collector = scheduled.collector
             if collector.lane is LaneKind.SERVER and (collector.extension or "") in ("", *facts.extensions):
                 self._recorder.expect(collector.name, None, scheduled.interval_s, self._now())
-                if collector.extension:
-                    self._recorder.problem(f"extension {collector.extension}", None)
 
     def _visited(self, session: Session) -> None:
         """The databases lane is somewhere: see whether that database has what the server lane lacks."""
         here = self._pipeline.facts
-        if session.database == self._home:
-            return
-        needed = {
-            s.collector.extension for s in self._scheduled.values() if s.collector.lane is LaneKind.SERVER
-        }
-        if here is not None and (needed - {None} - here.extensions.keys()) & session.facts.extensions.keys():
-            log.info("home_database", target=self.name, database=session.database)
-            self._home = session.database
+        if here is not None and self._home.better(here, session.facts):
             self._server.reconnect()
 
-    def _note_privileges(self, session: Session) -> None:
-        problem = Problem(
-            slug="not-pg-monitor",
-            sentence=f"{self.name}: role {session.facts.role} is not a member of pg_monitor,"
-            " so sessions and statements of other roles are hidden",
-            fix=f'GRANT pg_monitor TO "{session.facts.role}"',
-            target=self.name,
-        )
-        if self._recorder.problem("pg_monitor", None if session.facts.monitor else problem):
-            self._recorder.publish()
-
-    def _answered(self, availability: Availability, moment: Moment) -> None:
+    def _answered(self, availability: Availability, moment: Moment, session: Session) -> None:
         if self._down_since is not None:
             self._resume(moment)
         self._attempts = 0
         self._down_since = None
+        self._unreachable = False
         self._recorder.availability(availability, moment)
+        facts = session.facts
+        if (availability.in_recovery, availability.started_at) != (facts.in_recovery, facts.started_at):
+            session.rediscover()  # promoted on this connection, or restarted behind a pooler
+            self._connected(session)
 
     def _resume(self, moment: Moment) -> None:
         """It was down: read everything now, so that what became unknown is known again soon."""
         log.info("target_answers", target=self.name, attempts=self._attempts)
         self._recorder.resumed(moment)
+        self._follow(tick=False)
         for scheduled in self._scheduled.values():
             self._due(scheduled, tick=False)
 
     def _down(self, failure: Failure) -> None:
         """The server lane has no connection. Being full is not being down, but nothing is read either way."""
-        if failure.kind is FailureKind.NO_DATABASE and self._home is not None:
-            self._home = None  # the database that had the extension was dropped
-            return
         moment = self._now()
         self._attempts += 1
         self._down_since = self._down_since or moment
+        self._unreachable = failure.kind.means_down or failure.kind is FailureKind.TOO_MANY_CONNECTIONS
+        down_s = moment.mono_s - self._down_since.mono_s
         availability = Availability(
-            up=False, failure=failure, down_since=self._down_since.utc, attempts=self._attempts
+            up=False,
+            failure=failure,
+            down_since=moment.utc - timedelta(seconds=down_s),  # by the wall clock as it is now
+            attempts=self._attempts,
         )
         if self._attempts == 1:
             log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)

@@ -28,7 +28,9 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: TargetDownParams, cont
         return Judgement((), Scope())
     failure = availability.failure
     if failure is None or not failure.kind.means_down:
-        return Judgement((), NOTHING)
+        return Judgement(
+            (), NOTHING if failure is None else Scope(databases=frozenset(), reason=failure.message)
+        )
     return Judgement((_finding(availability, failure, params, context),), Scope())
 
 

@@ -166,6 +166,11 @@ class ServerLane(Lane):
         self._down = down
         self._stale = False
 
+    @property
+    def disconnected(self) -> bool:
+        """Not connected yet, or no more."""
+        return self._session is None
+
     def reconnect(self) -> None:
         """Connect anew before the next job, because the place to connect to has changed."""
         self._stale = True
@@ -229,6 +234,8 @@ class ServerLane(Lane):
         return self._session
 
     def _lost(self, failure: Failure, jobs: Iterable[Job]) -> None:
+        if self._closing:  # nobody stays to see whether it comes back
+            return
         self._down(failure)
         for job in jobs:
             job.failed(failure)
@@ -237,13 +244,15 @@ class ServerLane(Lane):
 class DatabasesLane(Lane):
     """One connection at a time to one database after another; open only while it reads."""
 
-    def __init__(self, name: str, now: Now, *, pool: Pool, connect: Callable[[str], Session]) -> None:
+    def __init__(
+        self, name: str, now: Now, *, pool: Callable[[], Pool], connect: Callable[[str], Session]
+    ) -> None:
         super().__init__(name, now)
         self._workers = pool
         self._connect = connect
 
     def _pool(self) -> Pool:
-        return self._workers
+        return self._workers()
 
     def _serve(self, jobs: Iterable[Job]) -> None:
         by_database: dict[str, list[Job]] = {}
@@ -252,6 +261,8 @@ class DatabasesLane(Lane):
         wide: Failure | None = None
         for database, wanted in by_database.items():
             failure = wide or self._visit(database, wanted)
+            if self._closing:  # nobody stays to see what the rest of them say
+                return
             if failure is not None:
                 wide = failure if failure.kind in TARGET_WIDE else None
                 for job in wanted:

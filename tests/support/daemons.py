@@ -8,17 +8,85 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from daemon.clock import Now, system_now
+from daemon.settings.loader import load
+from daemon.wiring import Daemon
+from pgvigil.postgres.limits import LIMITS, Limits
 from tests.support.polling import poll
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("daemon",)  # the module to run
 
 
-class RunningDaemon:
+def _head(directory: Path) -> str:
+    """The section that every test's configuration begins with; more keys of it may follow."""
+    return (
+        f'[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{directory}/pgvigil.db"\nlog_format = "json"\n'
+    )
+
+
+class Api:
+    """What people and machines see of a daemon from outside: its HTTP port."""
+
+    url = ""
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def incidents(
+        self, rule: str | None = None, state: str | None = None, target: str | None = None
+    ) -> list[dict[str, Any]]:
+        """As the API shows them, newest first."""
+        found: list[dict[str, Any]] = json.loads(self.get("/api/v1/incidents")[1])["incidents"]
+        wanted = {"rule": rule, "state": state, "target": target}
+        return [i for i in found if all(value in (None, i[key]) for key, value in wanted.items())]
+
+    def wait_incident(
+        self, rule: str, state: str, deadline_s: float = 30.0, *, target: str | None = None
+    ) -> dict[str, Any]:
+        """The one incident of `rule` once it is in `state`."""
+
+        def reached() -> dict[str, Any] | None:
+            found = self.incidents(rule, state, target)
+            return found[0] if found else None
+
+        return poll(reached, deadline_s, message=f"{rule} is {state}: {self.incidents()}", interval_s=0.1)
+
+    def incident(self, name: str) -> dict[str, Any]:
+        """One incident by its name, as `INC-7`."""
+        found: dict[str, Any] = json.loads(self.get(f"/api/v1/incidents/{name}")[1])
+        return found
+
+    def target(self, name: str) -> dict[str, Any]:
+        targets = json.loads(self.get("/api/v1/targets")[1])["targets"]
+        return next(target for target in targets if target["name"] == name)
+
+    def collector(self, target: str, collector: str, database: str | None = None) -> dict[str, Any] | None:
+        """What the API says of one collector; None when it is not expected to read."""
+        found: list[dict[str, Any]] = self.target(target)["collectors"]
+        wanted = (collector, database)
+        return next((one for one in found if (one["collector"], one["database"]) == wanted), None)
+
+    def metric(self, line_start: str) -> float | None:
+        """The value of the first sample whose line starts so; None when there is none."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(line_start):
+                return float(line.rpartition(" ")[2])
+        return None
+
+
+class RunningDaemon(Api):
     """One `pgvigil run`. Everything that it logs is in `log`, one JSON object a line."""
 
     def __init__(
@@ -31,8 +99,7 @@ class RunningDaemon:
         self.directory = directory
         self.config = directory / "pgvigil.toml"
         self.log = directory / "pgvigil.log"
-        head = f'[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{directory}/pgvigil.db"\nlog_format = "json"\n'
-        self.config.write_text(head + config, encoding="utf-8")
+        self.config.write_text(_head(directory) + config, encoding="utf-8")
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._read = 0
         self.process = self._start(program)
@@ -71,39 +138,6 @@ class RunningDaemon:
             at += len(line)
         return found
 
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def incidents(self, rule: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
-        """As the API shows them, newest first."""
-        found: list[dict[str, Any]] = json.loads(self.get("/api/v1/incidents")[1])["incidents"]
-        return [i for i in found if rule in (None, i["rule"]) and state in (None, i["state"])]
-
-    def wait_incident(self, rule: str, state: str, deadline_s: float = 30.0) -> dict[str, Any]:
-        """The one incident of `rule` once it is in `state`."""
-
-        def reached() -> dict[str, Any] | None:
-            found = self.incidents(rule, state)
-            return found[0] if found else None
-
-        return poll(reached, deadline_s, message=f"{rule} is {state}: {self.incidents()}", interval_s=0.1)
-
-    def target(self, name: str) -> dict[str, Any]:
-        targets = json.loads(self.get("/api/v1/targets")[1])["targets"]
-        return next(target for target in targets if target["name"] == name)
-
-    def metric(self, line_start: str) -> float | None:
-        """The value of the first sample whose line starts so; None when there is none."""
-        for line in self.get("/metrics")[1].splitlines():
-            if line.startswith(line_start):
-                return float(line.rpartition(" ")[2])
-        return None
-
     def kill9(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -116,6 +150,34 @@ class RunningDaemon:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
+
+
+class InProcessDaemon(Api):
+    """The same daemon in the test's own process, for faults that need its clock, resolver or limits changed."""
+
+    def __init__(self, daemon: Daemon, events: list[MutableMapping[str, Any]]) -> None:
+        self.url = daemon.url
+        self._events = events
+
+    def events(self, name: str) -> list[MutableMapping[str, Any]]:
+        """What was logged of that name, debug included."""
+        return [event for event in list(self._events) if event["event"] == name]
+
+
+@contextlib.contextmanager
+def daemon_in_process(
+    directory: Path, config: str, *, limits: Limits = LIMITS, now: Now = system_now
+) -> Iterator[InProcessDaemon]:
+    """A started daemon, stopped afterwards."""
+    file = directory / "pgvigil.toml"
+    file.write_text(_head(directory) + config, encoding="utf-8")
+    with structlog.testing.capture_logs() as events:
+        daemon = Daemon(load(file, {}), now=now, limits=limits)
+        try:
+            daemon.start()
+            yield InProcessDaemon(daemon, events)
+        finally:
+            daemon.stop()
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ def test_the_words_of_no_two_classes_are_the_same() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if not kind.means_down])
 def test_a_server_that_lives_is_neither_down_nor_proven_well(kind: FailureKind) -> None:
-    assert judge(failed(kind)) == Judgement((), NOTHING)
+    """Neither down nor well: an incident that says it is down is not known to hold any more."""
+    assert judge(failed(kind)) == Judgement((), Scope(databases=frozenset(), reason="no"))
 
 
 def test_only_an_answer_resolves() -> None:

@@ -1,0 +1,59 @@
+"""What people must mend at a target so that everything can be read: each said once, and shown while it lasts."""
+
+import structlog
+
+from daemon.recorder import Recorder
+from pgvigil.model.facts import Facts
+from pgvigil.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+
+class Setup:
+    """The set-up problems of one target."""
+
+    def __init__(self, target: str, recorder: Recorder) -> None:
+        self._target = target
+        self._recorder = recorder
+
+    def learn(self, facts: Facts) -> None:
+        """What the connection shows of the role and the extensions; clears what is mended."""
+        for extension in facts.extensions:
+            self._recorder.problem(_about(extension), None)
+        problem = Problem(
+            slug="not-pg-monitor",
+            sentence=f"{self._target}: role {facts.role} is not a member of pg_monitor,"
+            " so sessions and statements of other roles are hidden",
+            fix=f'GRANT pg_monitor TO "{facts.role}"',
+            target=self._target,
+        )
+        self._note("pg_monitor", None if facts.monitor else problem)
+
+    def lacks(self, extension: str, collector: str) -> str:
+        """No watched database has the extension, so that `collector` is not read; the sentence that says so."""
+        problem = Problem(
+            slug="extension-missing",
+            sentence=f"{self._target}: no watched database has the extension {extension},"
+            f" so {collector} is not read",
+            fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
+            target=self._target,
+        )
+        self._note(_about(extension), problem)
+        return problem.sentence
+
+    def _note(self, key: str, problem: Problem | None) -> None:
+        if not self._recorder.problem(key, problem):
+            return
+        if problem is not None:
+            log.warning(
+                "setup_problem",
+                target=self._target,
+                slug=problem.slug,
+                sentence=problem.sentence,
+                fix=problem.fix,
+            )
+        self._recorder.publish()
+
+
+def _about(extension: str) -> str:
+    return f"extension {extension}"

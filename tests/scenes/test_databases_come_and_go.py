@@ -1,0 +1,181 @@
+"""Databases are followed as they come, go and close; what cannot be read is unknown and said, never ok."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgvigil.scratch.server import ScratchServer
+from tests.support.daemons import InProcessDaemon, daemon_in_process
+from tests.support.polling import poll
+
+CONFIG = """
+[[targets]]
+name = "shop"
+dsn = "{dsn}"
+
+[collectors.availability]
+interval = "1s"
+
+[collectors.constraints]
+interval = "1s"
+
+[rules.constraint_not_valid]
+for = "0s"
+"""
+NOT_VALID = """
+CREATE TABLE customers (id int PRIMARY KEY);
+CREATE TABLE orders (id int PRIMARY KEY, customer int);
+ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (customer) REFERENCES customers NOT VALID;
+"""
+
+
+@pytest.fixture(autouse=True)
+def followed_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.target.FOLLOW_S", 1.0)
+
+
+def run(server: ScratchServer, *statements: str, database: str = "postgres") -> None:
+    with psycopg.connect(server.dsn(database), autocommit=True) as admin:
+        for statement in statements:
+            admin.execute(statement)
+
+
+def make_database(server: ScratchServer, name: str) -> None:
+    run(server, f"CREATE DATABASE {name}")
+    run(server, NOT_VALID, database=name)
+
+
+def refuse(server: ScratchServer, database: str) -> None:
+    """By a line of pg_hba.conf."""
+    rules = server.data / "pg_hba.conf"
+    rules.write_text(f"host {database} pgvigil 127.0.0.1/32 reject\n" + rules.read_text())
+    server.reload({})
+
+
+def states(daemon: InProcessDaemon) -> dict[str, str]:
+    """The state of the incident in each database."""
+    return {i["database"]: i["state"] for i in daemon.incidents("constraint_not_valid")}
+
+
+def test_what_cannot_be_read_is_unknown_and_what_is_dropped_resolves(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Created, dropped, closed to connections, without the privilege, rejected by pg_hba.conf; while we run or not."""
+    run(own_server, "CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor")
+    for name in ("dropped", "closed", "revoked", "rejected"):
+        make_database(own_server, name)
+    config = CONFIG.format(dsn=own_server.dsn(user="pgvigil"))
+    with daemon_in_process(tmp_path, config) as daemon:
+        poll(lambda: list(states(daemon).values()) == ["firing"] * 4, 20)
+        make_database(own_server, "created")
+        refuse(own_server, "rejected")
+        run(
+            own_server,
+            "DROP DATABASE dropped WITH (FORCE)",
+            "ALTER DATABASE closed ALLOW_CONNECTIONS false",
+            "REVOKE CONNECT ON DATABASE revoked FROM PUBLIC",
+        )
+        expected = {
+            "created": "firing",
+            "dropped": "resolved",
+            "closed": "unknown",
+            "revoked": "unknown",
+            "rejected": "unknown",
+        }
+        poll(lambda: states(daemon) == expected, 20, message=f"{expected}: {states(daemon)}")
+        reasons = {i["database"]: i["reason"] for i in daemon.incidents()}
+        assert "dropped" in reasons["dropped"]
+        assert "CONNECT" in reasons["revoked"]
+        shop = daemon.target("shop")
+        assert shop["databases"] == ["created", "postgres"]
+        assert set(shop["not_covered"]) == {"closed", "revoked", "rejected"}
+        assert daemon.metric('pgvigil_databases_not_covered{target="shop"}') == 3
+        assert daemon.collector("shop", "constraints", "dropped") is None
+        assert shop["up"] is True
+        run(own_server, "ALTER DATABASE closed ALLOW_CONNECTIONS true")
+        poll(lambda: states(daemon)["closed"] == "firing", 20)
+    run(own_server, "DROP DATABASE created WITH (FORCE)")
+    with daemon_in_process(tmp_path, config) as daemon:
+        poll(lambda: states(daemon)["created"] == "resolved", 20)
+        assert states(daemon)["revoked"] == "unknown"
+
+
+HOMES = """
+[[targets]]
+name = "shop"
+dsn = "{dsn}"
+
+[collectors.availability]
+interval = "1s"
+
+[collectors.statements]
+interval = "1s"
+
+[collectors.constraints]
+enabled = false
+"""
+
+
+class Homes:
+    """A daemon whose statements must be looked for."""
+
+    def __init__(self, server: ScratchServer, daemon: InProcessDaemon) -> None:
+        self._server = server
+        self._daemon = daemon
+
+    def read_since_now(self) -> None:
+        """Until the statistics were read again, with no problem left."""
+        since = datetime.now(UTC)
+
+        def read() -> bool:
+            collector = self._daemon.collector("shop", "statements")
+            stamp = collector and collector["last_success_at"]
+            return bool(stamp) and datetime.fromisoformat(stamp) > since and not self.problems()
+
+        poll(read, 20, message="statements are read")
+
+    def missing(self) -> None:
+        poll(lambda: self.problems() == ["extension-missing"], 20, message=f"missing: {self.problems()}")
+
+    def problems(self) -> list[str]:
+        return [problem["slug"] for problem in self._daemon.target("shop")["problems"]]
+
+    def said(self) -> list[str]:
+        return [event["slug"] for event in self._daemon.events("setup_problem") if event.get("target")]
+
+    def leave(self) -> None:
+        """Our connections are cut, as by a restart of the pooler between."""
+        run(
+            self._server,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pgvigil'",
+        )
+
+
+def test_statements_are_read_in_whichever_database_has_them(
+    own_server: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extension is created later, moves to another database, which then closes, opens and is dropped."""
+    monkeypatch.setattr("daemon.target.LOOK_S", 1.0)
+    run(own_server, "CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor", "CREATE DATABASE app")
+    with daemon_in_process(tmp_path, HOMES.format(dsn=own_server.dsn(user="pgvigil"))) as daemon:
+        homes = Homes(own_server, daemon)
+        homes.missing()
+        run(own_server, "CREATE EXTENSION pg_stat_statements")
+        homes.read_since_now()
+        run(own_server, "CREATE EXTENSION pg_stat_statements", database="app")
+        run(own_server, "DROP EXTENSION pg_stat_statements")
+        homes.read_since_now()
+        assert [event["database"] for event in daemon.events("home_database")] == ["app"]
+        assert homes.said() == ["extension-missing"]
+        run(own_server, "REVOKE CONNECT ON DATABASE app FROM PUBLIC")
+        homes.leave()
+        homes.missing()
+        run(own_server, "GRANT CONNECT ON DATABASE app TO PUBLIC")
+        homes.read_since_now()
+        run(own_server, "DROP DATABASE app WITH (FORCE)")
+        homes.missing()
+        assert len(homes.said()) == 3
+        assert daemon.target("shop")["up"] is True
+        assert daemon.events("target_unreachable") == []
