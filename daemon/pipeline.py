@@ -56,16 +56,16 @@ class Pipeline:
         self._previous: dict[tuple[str, str | None], Any] = {}
         self._parked: dict[str, float] = {}
 
-    def take(self, snapshot: Snapshot[Any], facts: Facts) -> None:
-        """Judge a fresh reading. `facts` are those of the session that read it."""
+    def take(self, snapshot: Snapshot[Any], session: Session) -> None:
+        """Judge a fresh reading of `session`."""
+        feed, database = snapshot.collector, snapshot.database
         reading = reading_of(snapshot, self._statements)
         if reading is not snapshot:
             self._recorder.publish(statements=self._statements.series(self.database_names))
-        self._judge(snapshot.collector, snapshot.database, reading, facts)
-
-    def fetch_texts(self, session: Session) -> None:
-        """Read the statement texts that a rule asked for, if it is time."""
-        self._statements.fetch_texts(session, self._now())
+            # Only to hear whose texts the rules want to show: a statement may be seen just this once.
+            self._judgements(feed, database, reading, session.facts, self._now())
+            self._statements.fetch_texts(session, self._now())
+        self._judge(feed, database, reading, session.facts)
 
     def lost(self, collector: str, database: str | None, failure: Failure) -> None:
         """A reading that did not come: the incidents that stand on it become unknown.
@@ -116,6 +116,19 @@ class Pipeline:
         self, feed: str, database: str | None, reading: Snapshot[Any] | Delta[Any], facts: Facts | None
     ) -> None:
         moment = self._now()
+        judgements = self._judgements(feed, database, reading, facts, moment)
+        self._previous[feed, database] = reading
+        if judgements:
+            self._tell(lambda: self._engine.observe(feed, judgements, moment))
+
+    def _judgements(
+        self,
+        feed: str,
+        database: str | None,
+        reading: Snapshot[Any] | Delta[Any],
+        facts: Facts | None,
+        moment: Moment,
+    ) -> list[tuple[str, Judgement]]:
         context = Context(
             target=self._target,
             now=moment.utc,
@@ -125,14 +138,11 @@ class Pipeline:
             relation=self.relations,
             database_names=self.database_names,
         )
-        judgements = [
+        return [
             (name, judgement)
             for name, bound in self._watching(feed, moment)
             if (judgement := self._evaluate(name, bound, reading, context, moment)) is not None
         ]
-        self._previous[feed, database] = reading
-        if judgements:
-            self._tell(lambda: self._engine.observe(feed, judgements, moment))
 
     def _watching(self, feed: str, moment: Moment) -> Iterable[tuple[str, BoundRule]]:
         for name, bound in self._rules.items():

@@ -215,11 +215,9 @@ class Target:
         )
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:
-        self._pipeline.take(snapshot, session.facts)
+        self._pipeline.take(snapshot, session)
         self._recorder.publish(**gauges(snapshot))
         self._databases.fetch_names()
-        if snapshot.collector == "statements":
-            self._pipeline.fetch_texts(session)
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
         self._recorder.failed(collector, database, failure)
