@@ -13,7 +13,7 @@ class Setup:
     """The set-up problems of one target."""
 
     def __init__(self, target: str, recorder: Recorder) -> None:
-        self._target = target
+        self.target = target
         self._recorder = recorder
 
     def learn(self, facts: Facts) -> None:
@@ -22,10 +22,10 @@ class Setup:
             self._recorder.problem(_about(extension), None)
         problem = Problem(
             slug="not-pg-monitor",
-            sentence=f"{self._target}: role {facts.role} is not a member of pg_monitor,"
+            sentence=f"{self.target}: role {facts.role} is not a member of pg_monitor,"
             " so sessions and statements of other roles are hidden",
             fix=f'GRANT pg_monitor TO "{facts.role}"',
-            target=self._target,
+            target=self.target,
         )
         self._note("pg_monitor", None if facts.monitor else problem)
 
@@ -33,10 +33,10 @@ class Setup:
         """No watched database has the extension, so that `collector` is not read; the sentence that says so."""
         problem = Problem(
             slug="extension-missing",
-            sentence=f"{self._target}: no watched database has the extension {extension},"
+            sentence=f"{self.target}: no watched database has the extension {extension},"
             f" so {collector} is not read",
             fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
-            target=self._target,
+            target=self.target,
         )
         self._note(_about(extension), problem)
         return problem.sentence
@@ -47,7 +47,7 @@ class Setup:
         if problem is not None:
             log.warning(
                 "setup_problem",
-                target=self._target,
+                target=self.target,
                 slug=problem.slug,
                 sentence=problem.sentence,
                 fix=problem.fix,
