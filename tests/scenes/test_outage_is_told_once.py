@@ -1,0 +1,101 @@
+"""An outage is told once: nothing else of the target disturbs anybody, neither meanwhile nor right after."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.demo.fake_slack import FakeSlack
+from daemon.demo.fake_slack_text import as_text
+from pgvigil.scratch.server import ScratchServer
+from tests.support.daemons import Api, daemon_in_process
+from tests.support.locks import idle_in_transaction
+from tests.support.polling import poll
+
+CONFIG = """
+[[targets]]
+name = "shop"
+dsn = "{dsn}"
+
+[collectors.availability]
+interval = "2s"
+
+[collectors.activity]
+interval = "2s"
+
+[collectors.lock_waits]
+interval = "2s"
+
+[rules.target_down]
+for = "1s"
+
+[rules.collector_stale]
+warning = 1.5
+
+[rules.idle_in_transaction]
+warning = "1s"
+
+[sinks.oncall]
+kind = "slack"
+token_file = "{token}"
+channel = "#db-oncall"
+base_url = "{slack}"
+
+[[routes]]
+sinks = ["oncall"]
+"""
+FAST = ("availability", "activity", "lock_waits")
+
+
+def down_for(daemon: Api) -> timedelta:
+    since = daemon.target("shop")["down_since"]
+    return datetime.now(UTC) - datetime.fromisoformat(since) if since else timedelta(0)
+
+
+def read_twice(daemon: Api) -> bool:
+    """Every fast collector succeeded at two more moments."""
+    for name in FAST:
+        seen = set()
+
+        def another(name: str = name, seen: set[str] = seen) -> bool:
+            found = daemon.collector("shop", name)
+            seen.add(found["last_success_at"] if found else "")
+            return len(seen) > 2
+
+        poll(another, 20, message=f"{name} reads")
+    return True
+
+
+def test_a_frozen_server_is_one_message_and_no_collector_is_called_stale(
+    own_server: ScratchServer, slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP: connections stay and nothing answers. Down long enough for every collector to be stale by far."""
+    monkeypatch.setattr("daemon.target.FRESHNESS_S", 1.0)
+    token = tmp_path / "token"
+    token.write_text(slack.token)
+    config = CONFIG.format(dsn=own_server.dsn(), token=token, slack=slack.url)
+    with (
+        daemon_in_process(tmp_path, config) as daemon,
+        idle_in_transaction(own_server.dsn(), "SELECT 1") as idle,
+    ):
+        daemon.wait_incident("idle_in_transaction", "firing")
+        own_server.sigstop()
+        try:
+            down = daemon.wait_incident("target_down", "firing", 40)
+            assert down["evidence"]["figures"]["Class"] == "silent"
+            child = daemon.wait_incident("idle_in_transaction", "unknown")
+            assert child["suppressed_by"] == down["id"]
+            poll(lambda: down_for(daemon) > timedelta(seconds=4), 20)
+            assert daemon.get("/healthz")[0] == 200
+        finally:
+            own_server.sigcont()
+        daemon.wait_incident("target_down", "resolved")
+        assert daemon.wait_incident("idle_in_transaction", "firing")["suppressed_by"] is None
+        idle.connection.rollback()
+        daemon.wait_incident("idle_in_transaction", "resolved")
+        read_twice(daemon)
+        assert daemon.incidents("collector_stale") == []
+        poll(lambda: all("Resolved" in as_text(root) for root in slack.roots()), 20)
+        assert len(slack.roots()) == 2
+        replies = [as_text(reply) for root in slack.roots() for reply in slack.replies(root["ts"])]
+        assert len(replies) == 2, replies
