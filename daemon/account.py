@@ -73,5 +73,6 @@ class Account:
                 pending=queue.pending if queue else 0,
                 parked=queue.parked if queue else 0,
                 oldest_pending_at=queue.oldest_due_since if queue else None,
+                fallbacks=outbox.sink.fallbacks,
             )
         return sinks

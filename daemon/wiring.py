@@ -220,6 +220,7 @@ class Daemon:
             exposition=self._exposition,
             incidents=lambda states, target, limit: incidents.list(states=states, target=target, limit=limit),
             incident=incidents.get,
+            grafana_url=self._settings.metrics.grafana_url.reveal(),
         )
 
     # --- while it runs ----------------------------------------------------------------------------------

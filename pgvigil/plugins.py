@@ -221,6 +221,10 @@ class Sink(Protocol):
     def check(self) -> tuple[str, ...]:
         """Sentences about what is wrong with the set-up (token, channel, scopes); empty when all is well."""
 
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """How often a message was refused and sent in a simpler form, by the form that was refused."""
+
     def close(self) -> None: ...
 
 

@@ -32,6 +32,7 @@ class OutboxWorker:
         on_event: OnEvent = log_event,
     ) -> None:
         self.name = name
+        self.sink = sink
         self._clock = clock
         self._limits = limits or OutboxLimits()
         self._record = Record(name, on_event)

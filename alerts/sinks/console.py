@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, TextIO
 
 from pydantic import Field
@@ -37,6 +38,7 @@ class ConsoleSink:
 
     can_edit = False
     can_reply = False
+    fallbacks: Mapping[str, int] = MappingProxyType({})  # a terminal refuses nothing
 
     def __init__(self, stream: TextIO, params: ConsoleParams) -> None:
         self._stream = stream

@@ -47,6 +47,7 @@ class Sources:
     exposition: Exposition
     incidents: Callable[[Sequence[State] | None, str | None, int], Sequence[Incident]]
     incident: Callable[[int], Incident | None]
+    grafana_url: str = ""
 
 
 class Answers:
@@ -112,7 +113,11 @@ class Answers:
             key=lambda item: (item.suppressed_by is not None, -item.severity, item.pending_since),
         )
         text = self._templates.get_template("overview.html").render(
-            version=__version__, targets=views, incidents=incidents, open_states=(State.FIRING, State.UNKNOWN)
+            version=__version__,
+            targets=views,
+            incidents=incidents,
+            open_states=(State.FIRING, State.UNKNOWN),
+            grafana_url=self._sources.grafana_url,
         )
         return HTMLResponse(text, headers=_PAGE_HEADERS)
 

@@ -19,6 +19,7 @@ class SinkStats:
     pending: int = 0
     parked: int = 0
     oldest_pending_at: datetime | None = None
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +104,16 @@ def _about_sinks(stats: OwnStats) -> Sequence[Metric]:
         "Since when the oldest one has waited.",
         labels=["sink"],
     )
+    simpler = CounterMetricFamily(
+        "pgvigil_notify_fallbacks", "Messages refused and sent in a simpler form.", labels=["sink", "refused"]
+    )
     for name, sink in sorted(stats.sinks.items()):
+        for form, count in sorted(sink.fallbacks.items()):
+            simpler.add_metric([name, form], count)
         for outcome, count in sorted(sink.attempts.items()):
             attempts.add_metric([name, outcome], count)
         pending.add_metric([name], sink.pending)
         parked.add_metric([name], sink.parked)
         if sink.oldest_pending_at is not None:
             oldest.add_metric([name], sink.oldest_pending_at.timestamp())
-    return [attempts, pending, parked, oldest]
+    return [attempts, pending, parked, oldest, simpler]

@@ -72,7 +72,7 @@ class DaemonSettings(Section):
 class MetricsSettings(Section):
     """What Prometheus and Grafana see."""
 
-    grafana_url: WebUrl = Field(Url(""), description="Grafana's address; links in messages.")
+    grafana_url: WebUrl = Field(Url(""), description="Grafana's address; linked from the page.")
     push_url: WebUrl = Field(
         Url(""), description="A Pushgateway, for networks that Prometheus cannot reach into."
     )

@@ -31,15 +31,6 @@ def redact(text: str, limit: int = TEXT_CHARS) -> str:
     return shown if parsed else f"{shown} {_CUT}"
 
 
-def normalise(text: str) -> str | None:
-    """`text` on one line, every literal as `$n`, without comments; None when it is not one certain whole.
-
-    Two texts that differ only in data, comments and white space have the same normal form.
-    """
-    lexed, parsed = _certain(text)
-    return " ".join(printable("".join(_redacted(lexed))).split()) if parsed and lexed.tokens else None
-
-
 def _described(text: str) -> str:
     known = fingerprint(text)
     return f"(statement of {len(text):,} characters, fingerprint {known or 'unknown'})"

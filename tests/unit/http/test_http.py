@@ -63,6 +63,7 @@ def world() -> Iterator[World]:
         exposition=Exposition(world.board, lambda: ()),
         incidents=world.incidents,
         incident=lambda number: incident() if number == 7 else None,
+        grafana_url="https://grafana.example.com",
     )
     server = HttpServer(build(world.sources), bind("127.0.0.1:0"))
     server.start()
@@ -172,6 +173,10 @@ def test_the_page_says_unknown_rather_than_zero(world: World) -> None:
     assert "down: refused" in text
     assert "<td>unknown</td>" in text
     assert "No open incidents." in text
+
+
+def test_the_page_links_to_grafana(world: World) -> None:
+    assert '<a href="https://grafana.example.com">Grafana</a>' in world.get("/")[1]
 
 
 def test_an_address_in_use_is_a_setup_error() -> None:

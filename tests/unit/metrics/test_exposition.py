@@ -90,7 +90,11 @@ def test_hostile_label_values_stay_in_their_label() -> None:
 
 def test_own_figures_are_told() -> None:
     stats = OwnStats(
-        sinks={"oncall": SinkStats(attempts={"ok": 3, "transient": 1}, pending=2, oldest_pending_at=T0)},
+        sinks={
+            "oncall": SinkStats(
+                attempts={"ok": 3, "transient": 1}, pending=2, oldest_pending_at=T0, fallbacks={"full": 1}
+            )
+        },
         rule_errors={"slow_query": 1},
         store_errors=4,
         threads={"polls": 2},
@@ -99,5 +103,6 @@ def test_own_figures_are_told() -> None:
     assert found["pgvigil_notify_attempts_total", (("outcome", "ok"), ("sink", "oncall"))] == 3
     assert named(found, "pgvigil_outbox_oldest_pending_timestamp_seconds") == [T0.timestamp()]
     assert named(found, "pgvigil_store_errors_total") == [4]
+    assert found["pgvigil_notify_fallbacks_total", (("refused", "full"), ("sink", "oncall"))] == 1
     assert named(found, "pgvigil_process_resident_memory_bytes")[0] > 1_000_000
     assert named(found, "pgvigil_process_cpu_seconds_total")[0] > 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgvigil.sql.redact import TEXT_CHARS, normalise, redact
+from pgvigil.sql.redact import TEXT_CHARS, redact
 from pgvigil.text import is_printable
 
 SECRET = "s3cr3t7value"
@@ -159,18 +159,3 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_end_in_a_short_answer(name: str) -> None:
     assert len(redact(HOSTILE[name])) <= TEXT_CHARS
-    normalise(HOSTILE[name])
-
-
-@given(statements)
-def test_the_normal_form_is_on_one_line_and_stays_itself(text: str) -> None:
-    normal = normalise(text)
-    assert normal is not None
-    assert "\n" not in normal
-    assert normalise(normal) == normal
-
-
-def test_texts_that_differ_in_data_comments_and_space_have_one_normal_form() -> None:
-    one = normalise("SELECT a\nFROM t WHERE b = 'x' /* y */")
-    assert one == normalise("SELECT a FROM t   WHERE b = 42") == "SELECT a FROM t WHERE b = $1"
-    assert normalise("SELECT a FROM t WHERE b = 'x") is None
