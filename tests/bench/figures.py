@@ -28,14 +28,14 @@ class Figure:
         promise = "" if self.at_most is None else f"<= {self.at_most:g} {self.unit}"
         verdict = "" if self.at_most is None else ("yes" if self.holds else "NO")
         return (
-            f"| {self.what:<66} | {promise:<14} | {f'{self.measured:.2f} {self.unit}':>14} | {verdict:<5} |"
+            f"| {self.what:<62} | {promise:<14} | {f'{self.measured:.2f} {self.unit}':>14} | {verdict:<5} |"
         )
 
 
 def hold(figures: Sequence[Figure]) -> int:
     """Print the table; the exit code: 1 when a promise does not hold."""
-    print(f"\n| {'promise':<66} | {'hold':<14} | {'figure':>14} | holds |")
-    print(f"|{'-' * 68}|{'-' * 16}|{'-' * 16}|-------|")
+    print(f"\n| {'promise':<62} | {'hold':<14} | {'figure':>14} | holds |")
+    print(f"|{'-' * 64}|{'-' * 16}|{'-' * 16}|-------|")
     print(*figures, sep="\n", flush=True)
     return 0 if all(figure.holds for figure in figures) else 1
 
