@@ -27,6 +27,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reporting.summarise(terminalreporter)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenes wait for minutes in all; first, so that with several workers none of them is left to one at the end."""
+    items.sort(key=lambda item: "scenes" not in item.path.parts)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "each_server" in metafunc.fixturenames:
         metafunc.parametrize("each_server", servers.names(), indirect=True, scope="session")
