@@ -47,6 +47,7 @@ class Recorder:
             key = (collector, database)
             for known in (self._collectors, self._success_mono_s, self._due_mono_s):
                 known.pop(key, None)
+            self._problems.pop(reading_problem(collector, database), None)
 
     def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
         with self._lock:
@@ -137,3 +138,8 @@ class Recorder:
                 **changes,
             )
             self._board.publish(self._view)
+
+
+def reading_problem(collector: str, database: str | None) -> str:
+    """The key of what stands in the way of one reading."""
+    return f"reading {collector} {database or ''}"

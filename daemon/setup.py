@@ -2,9 +2,11 @@
 
 import structlog
 
-from daemon.recorder import Recorder
+from daemon.recorder import Recorder, reading_problem
 from pgvigil.model.facts import Facts
 from pgvigil.problems import Problem
+from pgvigil.sql.grants import grant_after
+from pgvigil.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,22 @@ class Setup:
         )
         self._note(_about(extension), problem)
         return problem.sentence
+
+    def denied(self, collector: str, database: str | None, message: str, role: str) -> None:
+        """The role may not read what the collector reads: said until a reading succeeds."""
+        where = "" if database is None else f" in database {one_line(database, 63)}"
+        grant = grant_after(message, role) or "grant the role what the error names"
+        problem = Problem(
+            slug="privilege-missing",
+            sentence=f"{self.target}: role {role} may not read what {collector} needs{where}: {message}",
+            fix=f"{grant}; deploy/grants.sql has the least that pgvigil needs",
+            target=self.target,
+        )
+        self._note(reading_problem(collector, database), problem)
+
+    def read(self, collector: str, database: str | None) -> None:
+        """A reading succeeded: it lacks no privilege."""
+        self._note(reading_problem(collector, database), None)
 
     def _note(self, key: str, problem: Problem | None) -> None:
         if not self._recorder.problem(key, problem):

@@ -191,6 +191,7 @@ class Target:
             rows = collector.read(session)
         ended = self._now()
         self._recorder.succeeded(collector.name, database, ended.mono_s - began.mono_s, ended)
+        self._setup.read(collector.name, database)
         log.debug(
             "read",
             target=self.name,
@@ -221,6 +222,8 @@ class Target:
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
         self._recorder.failed(collector, database, failure)
+        if failure.kind is FailureKind.PRIVILEGE and self._pipeline.facts is not None:
+            self._setup.denied(collector, database, failure.message, self._pipeline.facts.role)
         if collector == _FIRST and self._down_since is None:  # connected, and yet no query is answered
             self._recorder.availability(Availability(up=False, failure=failure), self._now())
         self._recorder.publish(**BLANK.get(collector, {}))

@@ -25,3 +25,5 @@ ALTER ROLE pgvigil SET idle_in_transaction_session_timeout = '30s';
 
 -- Statement statistics: shared_preload_libraries = 'pg_stat_statements' (restart), then in ONE database:
 --   CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+-- Where its schema was closed to PUBLIC, in that database:
+--   GRANT USAGE ON SCHEMA public TO pgvigil;

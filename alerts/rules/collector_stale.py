@@ -12,6 +12,7 @@ from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, NumberParams, Rule, RuleDoc
+from pgvigil.sql.grants import grant_after
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
@@ -47,7 +48,7 @@ def _finding(row: Freshness, level: Level, context: Context) -> Finding:
             figures=_figures(row),
             cause=_cause(row.failure),
         ),
-        steps=_steps(row.failure),
+        steps=_steps(row.failure, context),
     )
 
 
@@ -84,11 +85,19 @@ _CAUSES = {
 }
 
 
-def _steps(failure: Failure | None) -> tuple[Step, ...]:
-    if failure is not None and failure.kind in {FailureKind.PRIVILEGE, FailureKind.MISSING}:
-        return (Step("pgvigil doctor names what is missing; pgvigil grants prints the SQL that grants it."),)
+def _steps(failure: Failure | None, context: Context) -> tuple[Step, ...]:
+    if failure is not None and failure.kind is FailureKind.PRIVILEGE:
+        role = "pgvigil" if context.facts is None else context.facts.role
+        return (
+            Step("Grant the role what the error names.", grant_after(failure.message, role)),
+            Step("The least that pgvigil needs is in deploy/grants.sql."),
+        )
+    if failure is not None and failure.kind is FailureKind.MISSING:
+        return (Step("CREATE EXTENSION for what the error names, in one database that pgvigil watches."),)
     return (
-        Step("pgvigil doctor shows the state of every collector of every target."),
+        Step(
+            "pgvigil's /api/v1/targets shows every collector of the target, with its last success and failure."
+        ),
         Step("If the server is merely busy, a longer interval for this collector gives it room."),
     )
 
@@ -106,7 +115,7 @@ RULE = Rule(
         " watched for a long time. One success brings it to at most one interval, which clears it.",
         evidence="The collector and its database, its interval, the last success, and the class and text of the"
         " last failure.",
-        what_to_do="A privilege or an extension that is missing is a matter of set-up: pgvigil doctor. A time-out"
-        " is a matter of load: look at the server's other incidents first.",
+        what_to_do="A privilege or an extension that is missing is a matter of set-up: the message and the page"
+        " name the fix. A time-out is a matter of load: look at the server's other incidents first.",
     ),
 )

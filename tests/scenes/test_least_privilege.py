@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pgvigil.scratch.server import ScratchServer
 from tests.support import servers
 from tests.support.daemons import ROOT, running_daemon
 from tests.support.locks import blocked_session, idle_in_transaction
@@ -40,7 +41,6 @@ def prepare(server: str, shop: str) -> None:
         admin.execute("CREATE DATABASE shop")
     with psycopg.connect(shop, autocommit=True) as admin:
         admin.execute("CREATE EXTENSION pg_stat_statements")
-        admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         admin.execute("CREATE TABLE orders (id int PRIMARY KEY)")
         admin.execute("INSERT INTO orders VALUES (1)")
         admin.execute("ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
@@ -80,9 +80,31 @@ def test_every_collector_reads_as_the_role_of_the_grants(
             "statements",
         }
         unread = {
-            key: one for key, one in read.items() if one["last_success_at"] is None or one["failure"] is not None
+            key: one
+            for key, one in read.items()
+            if one["last_success_at"] is None or one["failure"] is not None
         }
         assert unread == {}
         assert target["problems"] == []
         assert target["not_covered"] == {}
         assert daemon.events("rule_failed") == []
+
+
+def test_a_schema_that_is_closed_to_the_role_is_said_with_its_grant(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Where the extension's schema was closed to PUBLIC; said until the grant is given, and only the statements miss."""
+    prepare(own_server.dsn(), own_server.dsn("shop"))
+    with psycopg.connect(own_server.dsn("shop"), autocommit=True) as admin:
+        admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        config = CONFIG.format(dsn=json.dumps(own_server.dsn(user="pgvigil")))
+        with running_daemon(tmp_path, config) as daemon:
+            (problem,) = poll(lambda: daemon.target("shop")["problems"], 20)
+            assert problem["slug"] == "privilege-missing"
+            stale = daemon.wait_incident("collector_stale", "firing")
+            assert stale["subject"] == "collector statements"
+            grant = stale["actions"][0]["sql"]
+            assert problem["fix"].startswith(grant)
+            admin.execute(grant)
+            daemon.wait_incident("collector_stale", "resolved")
+            poll(lambda: daemon.target("shop")["problems"] == [], 20)

@@ -52,6 +52,12 @@ def test_it_says_why_the_last_attempt_failed(kind: FailureKind | None) -> None:
     assert finding.steps
 
 
+def test_a_missing_privilege_comes_with_its_grant() -> None:
+    failure = Failure(FailureKind.PRIVILEGE, "permission denied for schema stats")
+    (finding,) = judge(row(4, failure=failure)).findings
+    assert finding.steps[0].sql == "GRANT USAGE ON SCHEMA stats TO pgvigil"
+
+
 def test_a_collector_that_never_succeeded_says_so() -> None:
     (finding,) = judge(row(4, last_success_at=None)).findings
     assert ("Last success", "never") in [(f.name, f.value) for f in finding.evidence.figures]
