@@ -45,7 +45,9 @@ critical = 2
 NAME = "threshold.forgotten"
 
 
-def test_a_limit_on_a_column_and_overrides_by_label_and_name(own_server: ScratchServer, tmp_path: Path) -> None:
+def test_a_limit_on_a_column_and_overrides_by_label_and_name(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
     """The same server under two names: each target is judged by what holds for it."""
     dsn = own_server.dsn()
     with (

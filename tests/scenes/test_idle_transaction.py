@@ -49,7 +49,10 @@ def test_one_incident_that_comes_back_under_its_own_id(
     ):
         first = daemon.wait_incident("idle_in_transaction", "firing")
         poll(
-            lambda: "long_transaction" in " ".join(daemon.incidents("idle_in_transaction")[0]["evidence"]["notes"]),
+            lambda: (
+                "long_transaction"
+                in " ".join(daemon.incidents("idle_in_transaction")[0]["evidence"]["notes"])
+            ),
             45,  # new figures of the same state are written every half minute
             message="the long transaction is evidence of the idle one",
         )
@@ -63,5 +66,7 @@ def test_one_incident_that_comes_back_under_its_own_id(
         poll(lambda: "Resolved" not in as_text(slack.roots()[0]), 20, message="the message is edited back")
         (root,) = slack.roots()
         poll(lambda: "S123" in as_text(slack.replies(root["ts"])[-1]), 20, message="reopening calls people")
-        changes = [line["change"] for line in daemon.events("incident") if line["rule"] == "idle_in_transaction"]
+        changes = [
+            line["change"] for line in daemon.events("incident") if line["rule"] == "idle_in_transaction"
+        ]
         assert changes == ["fired", "resolved", "reopened"]

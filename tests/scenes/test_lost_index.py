@@ -63,7 +63,10 @@ def test_a_query_that_lost_its_index_is_an_incident_until_it_has_it_again(
         )
         admin.execute("CREATE INDEX basket ON order_items (order_id)")
         admin.execute("ANALYZE order_items")
-        with running_daemon(tmp_path, CONFIG.format(dsn=json.dumps(own_server.dsn()))) as daemon, baskets(shop):
+        with (
+            running_daemon(tmp_path, CONFIG.format(dsn=json.dumps(own_server.dsn()))) as daemon,
+            baskets(shop),
+        ):
             counted = 'pgvigil_query_calls_total{database="shop"'
             poll(lambda: daemon.metric(counted), 20, message="the statement is counted while it is quick")
             assert daemon.incidents("slow_query", "firing") == []
