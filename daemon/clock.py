@@ -56,7 +56,7 @@ class Ticker:
 
     def replan(self) -> None:
         """Plan every job anew from the wall clock as it is now, spread over time as at the start."""
-        for name, first_after_s in self._first_after_s.items():
+        for name, first_after_s in tuple(self._first_after_s.items()):  # others add to it
             self._scheduler.modify_job(name, next_run_time=self._in(first_after_s))
 
     def start(self) -> None:

@@ -72,7 +72,7 @@ class Databases:
     @property
     def missed(self) -> dict[tuple[str, str | None], int]:
         """Missed ticks by collector and database."""
-        split = {key.partition(" ")[::2]: ticks for key, ticks in self._lane.missed.items()}
+        split = {key.partition(" ")[::2]: ticks for key, ticks in dict(self._lane.missed).items()}
         return {(collector, database): ticks for (collector, database), ticks in split.items()}
 
     def close(self) -> None:

@@ -92,7 +92,7 @@ class Pipeline:
         """
         self.database_names = names
         present = {None, *names.values()}
-        for key in [key for key in self._previous if key[1] not in present]:
+        for key in [key for key in tuple(self._previous) if key[1] not in present]:  # other lanes add to it
             del self._previous[key]
         for gone in {incident.database for incident in self._engine.open()} - present:
             if gone is not None:

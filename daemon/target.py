@@ -144,7 +144,8 @@ class Target:
 
     def _judge_freshness(self) -> None:
         """On a worker: it may write to the store, and the clock waits for nobody."""
-        missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in self._server.missed.items()}
+        ticks = dict(self._server.missed)  # a copy: the clock's thread adds to it
+        missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in ticks.items()}
         self._recorder.missed(missed | self._databases.missed)
         moment = self._now()
         if moment.mono_s - self._judged_mono_s > 2 * FRESHNESS_S:

@@ -142,7 +142,7 @@ def _states(text: str | None) -> tuple[State, ...] | None:
 def _limit(text: str | None) -> int:
     if text is None:
         return 200
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1000:
         raise HTTPException(400, "limit: a number from 1 to 1000")
     return int(text)
 

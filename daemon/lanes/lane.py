@@ -222,8 +222,10 @@ class ServerLane(Lane):
 
     def _ready(self) -> Session | Failure:
         if self._stale:
+            self._stale = (
+                False  # before anything else: what is asked for from here on holds for the next turn
+            )
             self._drop()
-        self._stale = False
         if self._session is None:
             self._job_since_s = self._now().mono_s
             try:

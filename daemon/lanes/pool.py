@@ -56,7 +56,8 @@ class Pool:
             late = self._now().mono_s - self._patience_s
             overdue = sum(1 for since, _ in self._waiting if since <= late)
             for _ in range(min(overdue - self._idle, self._most - self._threads)):
-                self._spawn()
+                if not self._spawn():
+                    return
 
     def stop(self, within_s: float) -> bool:
         """Let running work finish, drop what waits; True when every worker has left in time."""
@@ -76,11 +77,17 @@ class Pool:
         with self._changed:
             return self._now().mono_s - self._waiting[0][0] if self._waiting else 0.0
 
-    def _spawn(self) -> None:
-        self._threads += 1
+    def _spawn(self) -> bool:
+        """Start a thread, if the system has one to give; otherwise `relieve` tries again."""
         self._serial += 1
         name = f"pgvigil-{self.name}-{self._serial}"
-        threading.Thread(target=self._serve, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        except RuntimeError as error:  # a limit of the account or the container
+            log.warning("thread_not_started", pool=self.name, error=str(error))
+            return False
+        self._threads += 1
+        return True
 
     def _serve(self) -> None:
         while (work := self._next()) is not None:

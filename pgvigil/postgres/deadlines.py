@@ -65,8 +65,9 @@ class _Watchdog:
             entry = (due_s, next(self._numbers), limit)
             heapq.heappush(self._due, entry)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="pgvigil-deadlines", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="pgvigil-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread  # not before: a thread that could not be started is tried again
             elif self._due[0] is entry:
                 self._wake.notify()
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.postgres.errors import ReadError, safe_text
+from pgvigil.postgres.errors import ReadError, classify, safe_text
 
 Parameters = dict[str, str]
 
@@ -92,9 +92,14 @@ def _begin(host: str) -> _Lookup:
     with _lock:
         lookup = _open.get(host)
         if lookup is None:
-            lookup = _open[host] = _Lookup()
+            lookup = _Lookup()
             name = f"pgvigil-resolve-{host}"
-            threading.Thread(target=_look_up, args=(host, lookup), name=name, daemon=True).start()
+            thread = threading.Thread(target=_look_up, args=(host, lookup), name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no thread to be had: our fault, and not for good
+                raise ReadError(classify(error)) from None
+            _open[host] = lookup
         return lookup
 
 

@@ -223,3 +223,25 @@ def test_one_unreadable_database_does_not_hide_the_others(line: Line) -> None:
     poll(lambda: len(line.told) == 2, 5)
     assert sorted(line.told) == [("read gone", "no_database"), ("read shop", "ran")]
     assert all(session.closed for session in line.sessions)
+
+
+def test_a_defect_in_telling_does_not_end_the_lane(line: Line) -> None:
+    """What comes due while a turn ends in an exception is served all the same, and so is all that follows."""
+    lane = line.server()
+    running, release = threading.Event(), threading.Event()
+
+    def hold(_session: Any) -> None:
+        running.set()
+        assert release.wait(5)
+        raise ReadError(TIMEOUT)
+
+    def defect(_failure: Failure) -> None:
+        raise KeyError("a defect")
+
+    lane.due(Job(key="bad", run=hold, failed=defect))
+    assert running.wait(5)
+    lane.due(line.job("next"))
+    release.set()
+    line.hears(("up", ""), ("next", "ran"))
+    lane.due(line.job("later"))
+    line.hears(("up", ""), ("next", "ran"), ("later", "ran"))

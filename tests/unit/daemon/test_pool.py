@@ -82,3 +82,21 @@ def test_waiting_time_is_told(pool: Pool) -> None:
     for held in stuck:
         held.release.set()
     until(lambda: pool.longest_wait_s == 0)
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of threads for a while: nothing is raised to who submits, nothing is lost, and the pool can still stop."""
+    pool = Pool("test", system_now, core=1, most=1, patience_s=0.0)
+    quick = Quick()
+    with monkeypatch.context() as refusing:
+        refusing.setattr(threading.Thread, "start", _refuse)
+        pool.submit(quick)
+        pool.relieve()
+    assert pool.threads == 0
+    pool.relieve()
+    assert quick.done.wait(5)
+    assert pool.stop(5)
+
+
+def _refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -138,6 +138,7 @@ def test_incidents_are_filtered(world: World) -> None:
     [
         ("/api/v1/incidents?state=sad", 400),
         ("/api/v1/incidents?limit=0", 400),
+        ("/api/v1/incidents?limit=" + "9" * 5000, 400),
         ("/api/v1/incidents/INC-9", 404),
         ("/api/v1/incidents/INC-99999999999999999999", 404),
         ("/nothing", 404),

@@ -134,3 +134,20 @@ def test_an_answered_lookup_is_asked_anew(resolver: Resolver) -> None:
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "bad\ufffdname"])
 def test_a_host_that_is_no_name_is_a_failure_and_not_a_crash(host: str) -> None:
     assert "could not be resolved" in failure({"host": host})
+
+
+def test_a_lookup_that_got_no_thread_does_not_stand_in_the_way_of_the_next(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of threads is our own fault, said as such, and over when threads are to be had again."""
+    with monkeypatch.context() as refusing:
+        refusing.setattr(threading.Thread, "start", _refuse)
+        with pytest.raises(ReadError) as failed:
+            resolve.attempts({"host": "db2"}, 0.5)
+    assert failed.value.failure.kind is FailureKind.BUG
+    assert [one["hostaddr"] for one in resolve.attempts({"host": "db2"}, 5.0)] == ["10.0.0.2"]
+    assert resolver.asked == ["db2"]
+
+
+def _refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
