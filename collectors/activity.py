@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pgvigil.model.finding import session_key
 from pgvigil.plugins import Collector, LaneKind, Reader
-from pgvigil.postgres.query import Column, Query
+from pgvigil.postgres.query import Column, Query, start_of
 
 HIDDEN = "hidden"  # state of sessions that our role may not see
 
@@ -144,7 +144,7 @@ SESSIONS = Query(
             "Whether it is one of pgvigil's own.",
             "flag",
         ),
-        Column("query", "left(query, 4096)", "Its last statement, cut; with literals."),
+        Column("query", start_of("query", 4096), "Its last statement, cut; with literals."),
     ),
     source="""
     FROM pg_stat_activity

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pgvigil.model.finding import session_key
 from pgvigil.plugins import Collector, LaneKind, Reader
-from pgvigil.postgres.query import Column, Query
+from pgvigil.postgres.query import Column, Query, start_of
 
 # Each examined waiter costs one call of pg_blocking_pids(), whose answer grows with the queue.
 MAX_EXAMINED = 300
@@ -152,7 +152,7 @@ SESSIONS = Query(
         Column("xact_age_s", "extract(epoch FROM clock_timestamp() - xact_start)::float8", unit="s"),
         Column("query_age_s", "extract(epoch FROM clock_timestamp() - query_start)::float8", unit="s"),
         Column("query_id", "query_id", needs="pg_stat_activity.query_id", otherwise="NULL::bigint"),
-        Column("query", "left(query, 4096)"),
+        Column("query", start_of("query", 4096)),
     ),
     source="FROM pg_stat_activity WHERE pid = ANY (%(pids)s::int[]) AND backend_start IS NOT NULL",
 )

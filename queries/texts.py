@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Reader
-from pgvigil.postgres.query import Column, Query
+from pgvigil.postgres.query import Column, Query, start_of
+from pgvigil.sql.lexer import LEXED_CHARS
 from pgvigil.sql.redact import redact
 from pgvigil.sql.statement import MARKER, is_own
 
@@ -44,8 +45,8 @@ TEXTS = Query(
         Column("dbid", "dbid", "Database, by oid."),
         Column("userid", "userid", "Role, by oid."),
         Column("queryid", "queryid", "The server's hash of the statement."),
-        # One character more than redact reads: then it sees that the text goes on.
-        Column("text", "left(query, 16385)", "Its text, as the server normalised it."),
+        # More than redact reads, however wide the characters are: then it sees that the text goes on.
+        Column("text", start_of("query", 4 * LEXED_CHARS + 4), "Its text, as the server normalised it."),
     ),
     source="FROM {schema}.pg_stat_statements(true) WHERE queryid = ANY (%(queryids)s) AND query IS NOT NULL",
     extension="pg_stat_statements",

@@ -3,6 +3,7 @@
 import select
 import socket
 import time
+from codecs import getincrementaldecoder
 from typing import Any
 
 from psycopg import BaseConnection, Connection, pq
@@ -41,10 +42,21 @@ class _LenientText(Loader):
         return str(data, self._encoding, "replace")
 
 
+class _StartOfText(_LenientText):
+    """The first bytes of a text (`query.start_of`); a character that was cut in two is left out.
+
+    No query of ours gives bytes for anything else.
+    """
+
+    def load(self, data: Buffer) -> str:
+        return getincrementaldecoder(self._encoding)("replace").decode(bytes(data))
+
+
 def _adapters() -> AdaptersMap:
     adapters = AdaptersMap(default_adapters)
     for oid in (18, 19, 25, 705, 1042, 1043):  # "char", name, text, unknown, bpchar, varchar
         adapters.register_loader(oid, _LenientText)
+    adapters.register_loader(17, _StartOfText)  # bytea
     return adapters
 
 

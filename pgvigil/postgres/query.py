@@ -8,6 +8,15 @@ from pgvigil.model.facts import Facts
 Row = TypeVar("Row", bound=tuple[object, ...])
 
 
+def start_of(text: LiteralString, most_bytes: int) -> LiteralString:
+    """The expression of the first bytes of a text, which a session reads as it reads text.
+
+    `left()` and its like fail on a character that the database's encoding does not know, and a view of the whole
+    server shows the statements of databases with other encodings: one of them would hide all the others.
+    """
+    return f"substring(textsend({text}) FROM 1 FOR {most_bytes})"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One output column: `sql` where the server has `needs` ("relation.column"), `otherwise` elsewhere.

@@ -121,14 +121,14 @@ def test_pg_monitor_is_enough_to_see_everything(
 
 
 def test_a_statement_in_another_encoding_does_not_blind_us(reader: Reader, each_database: Database) -> None:
-    """A LATIN1 database's statement reaches us as raw bytes that are not UTF-8."""
+    """A LATIN1 database's statement reaches us as raw bytes that are not UTF-8, and seems to end within a character."""
     latin = f"{each_database.name}_latin"
     each_database.execute(
         f"CREATE DATABASE {latin} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
     )
     try:
         dsn = each_database.server.dsn(latin, client_encoding="latin1")
-        with idle_in_transaction(dsn, "SELECT 'naïve ÿþ'") as held:
+        with idle_in_transaction(dsn, "SELECT 'naïve ÿþ' -- é") as held:
             seen = session_of(COLLECTOR.read(reader), held.pid)
     finally:
         each_database.execute(f"DROP DATABASE {latin} WITH (FORCE)")

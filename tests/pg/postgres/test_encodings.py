@@ -10,7 +10,7 @@ from psycopg import sql
 
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.errors import ReadError
-from pgvigil.postgres.query import Column, Query
+from pgvigil.postgres.query import Column, Query, start_of
 from pgvigil.postgres.session import Session, connect
 from tests.support.servers import Database, Server
 
@@ -30,6 +30,12 @@ ACTIVITY = Query(
     row=Text,
     columns=(Column("text", "query"),),
     source="FROM pg_stat_activity WHERE application_name = 'hostile'",
+)
+CUT = Query(
+    name="test_cut",
+    row=Text,
+    columns=(Column("text", start_of("%(text)s::text", 8)),),
+    source="",
 )
 MISSING = Query(
     name="test_missing",
@@ -101,4 +107,12 @@ def test_a_latin1_database_is_read_in_its_own_letters(each_server: Server) -> No
         database.execute('CREATE TABLE public."café" ()')
         session = open_session(database)
         assert session.rows(RELATIONS) == (("café",),)
+        session.close()
+
+
+def test_a_text_that_is_cut_ends_with_a_whole_character(each_server: Server) -> None:
+    with encoded_database(each_server, "UTF8") as database:
+        session = open_session(database)
+        assert session.rows(CUT, {"text": "ab🐘🐘"}) == (("ab🐘",),)
+        assert session.rows(CUT, {"text": "ab🐘éx"}) == (("ab🐘é",),)
         session.close()

@@ -148,7 +148,7 @@ def test_until_the_text_is_known_the_finding_says_so_and_asks_for_it() -> None:
 
     (found,) = judge(minute((SLOW, 10, 1200.0)), text=None).findings
     assert "statement 77" in found.summary
-    assert "being fetched" in found.evidence.blocks[0].text
+    assert "not known yet" in found.evidence.blocks[0].text
     RULE.evaluate(
         minute((SLOW, 10, 1200.0), (BUSY, 9, 1.0)),
         SlowQueryParams(),
