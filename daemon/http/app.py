@@ -24,6 +24,7 @@ from daemon.http.auth import TokenGate
 from daemon.metrics.exposition import CONTENT_TYPE, Exposition
 from pgvigil import __version__
 from pgvigil.model.incident import Incident, State
+from pgvigil.text import printable
 from pgvigil.units import format_duration
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ class Answers:
             autoescape=select_autoescape(default=True, default_for_string=True),
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_visible,
         )
         self._templates.filters["duration"] = format_duration
 
@@ -120,6 +122,11 @@ class Answers:
             grafana_url=self._sources.grafana_url,
         )
         return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+
+def _visible(value: Any) -> Any:
+    """What the page shows of a value: names from a database may hide or reorder what stands beside them."""
+    return printable(value) if type(value) is str else value  # escaped text is of a class of its own
 
 
 def _status(faults: tuple[str, ...]) -> Response:
