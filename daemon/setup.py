@@ -5,6 +5,7 @@ import structlog
 from daemon.recorder import Recorder, reading_problem
 from pgvigil.model.facts import Facts
 from pgvigil.problems import Problem
+from pgvigil.sql.identifiers import quote_identifier
 from pgvigil.sql.grants import grant_after
 from pgvigil.text import one_line
 
@@ -26,7 +27,7 @@ class Setup:
             slug="not-pg-monitor",
             sentence=f"{self.target}: role {facts.role} is not a member of pg_monitor,"
             " so sessions and statements of other roles are hidden",
-            fix=f'GRANT pg_monitor TO "{facts.role}"',
+            fix=f"GRANT pg_monitor TO {quote_identifier(facts.role)}",
             target=self.target,
         )
         self._note("pg_monitor", None if facts.monitor else problem)
