@@ -5,8 +5,8 @@ import structlog
 from daemon.recorder import Recorder, reading_problem
 from pgvigil.model.facts import Facts
 from pgvigil.problems import Problem
-from pgvigil.sql.identifiers import quote_identifier
 from pgvigil.sql.grants import grant_after
+from pgvigil.sql.identifiers import quote_identifier
 from pgvigil.text import one_line
 
 log = structlog.get_logger(__name__)
