@@ -83,7 +83,11 @@ def named(text: str | None, queryid: int, limit: int = 90) -> str:
 
 def text_block(text: str | None) -> Block:
     if not text:
-        return Block(BlockKind.TEXT, "Statement", "Its text is not known yet. It follows as soon as the server gives it.")
+        return Block(
+            BlockKind.TEXT,
+            "Statement",
+            "Its text is not known yet. It follows as soon as the server gives it.",
+        )
     shown = text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT].rstrip() + " …"
     return Block(BlockKind.SQL, "Statement", shown)
 
