@@ -90,7 +90,7 @@ class Daemon:
                 pools=self._pools,
                 supervisor=self._supervisor,
             )
-            self._exposition = Exposition(self.board, OwnMetrics(self._account.stats))
+            self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
             self._http = HttpServer(build(self._sources(), settings.daemon.api_token()), listener)
             undo.pop_all()
 

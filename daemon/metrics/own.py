@@ -38,8 +38,9 @@ class OwnStats:
 class OwnMetrics:
     """Callable: the families, from fresh process figures and the stats that `stats` returns."""
 
-    def __init__(self, stats: Callable[[], OwnStats]) -> None:
+    def __init__(self, stats: Callable[[], OwnStats], started_at: datetime) -> None:
         self._stats = stats
+        self._started_at = started_at
         self._process = psutil.Process()
 
     def __call__(self) -> Sequence[Metric]:
@@ -56,8 +57,9 @@ class OwnMetrics:
             build,
             _counter("process_cpu_seconds", "CPU time of the daemon.", times.user + times.system),
             _gauge("process_resident_memory_bytes", "Resident memory of the daemon.", resident),
+            # Not the process's own: that needs /proc/stat, which a hardened service does not see.
             _gauge(
-                "process_start_timestamp_seconds", "When the daemon started.", self._process.create_time()
+                "process_start_timestamp_seconds", "When the daemon started.", self._started_at.timestamp()
             ),
         ]
 

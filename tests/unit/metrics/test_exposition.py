@@ -1,7 +1,10 @@
 """The text of /metrics: true, well-formed, rendered only when something changed."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import psutil
+import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -99,10 +102,22 @@ def test_own_figures_are_told() -> None:
         store_errors=4,
         threads={"polls": 2},
     )
-    found = samples(Exposition(Board(), OwnMetrics(lambda: stats)))
+    found = samples(Exposition(Board(), OwnMetrics(lambda: stats, T0)))
     assert found["pgvigil_notify_attempts_total", (("outcome", "ok"), ("sink", "oncall"))] == 3
     assert named(found, "pgvigil_outbox_oldest_pending_timestamp_seconds") == [T0.timestamp()]
     assert named(found, "pgvigil_store_errors_total") == [4]
     assert found["pgvigil_notify_fallbacks_total", (("refused", "full"), ("sink", "oncall"))] == 1
     assert named(found, "pgvigil_process_resident_memory_bytes")[0] > 1_000_000
     assert named(found, "pgvigil_process_cpu_seconds_total")[0] > 0
+
+
+def test_own_figures_need_no_more_of_proc_than_a_hardened_service_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProcSubset=pid, as in deploy/systemd: the directories of processes and nothing else."""
+    own = psutil.Process().pid
+    (tmp_path / str(own)).symlink_to(f"/proc/{own}")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    found = samples(Exposition(Board(), OwnMetrics(OwnStats, T0)))
+    assert found["pgvigil_process_resident_memory_bytes", ()] > 0
+    assert found["pgvigil_process_start_timestamp_seconds", ()] == T0.timestamp()
