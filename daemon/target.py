@@ -71,7 +71,7 @@ class Target:
         self._attempts = 0
         self._down_since: Moment | None = None
         self._unreachable = False  # target_down or connection_saturation tells of it
-        self._judged_mono_s = now().mono_s
+        self._ticked = now()
         self._look_mono_s = now().mono_s + LOOK_S
         self._server = ServerLane(
             f"{name}/server",
@@ -111,7 +111,7 @@ class Target:
                 self._recorder.expect(scheduled.collector.name, None, scheduled.interval_s, self._now())
         ticker.every(f"{self.name}/databases", FOLLOW_S, self._tick_follow, first_after_s=first_s)
         ticker.every(
-            f"{self.name}/freshness", FRESHNESS_S, self._freshness.submit, first_after_s=first_s + FRESHNESS_S
+            f"{self.name}/freshness", FRESHNESS_S, self._tick_freshness, first_after_s=first_s + FRESHNESS_S
         )
         ticker.every(f"{self.name}/summary", SUMMARY_S, self._tick_summary, first_after_s=first_s + SUMMARY_S)
 
@@ -142,17 +142,19 @@ class Target:
     def _follow(self, *, tick: bool) -> None:
         self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1), tick=tick)
 
+    def _tick_freshness(self) -> None:
+        before, self._ticked = self._ticked, self._now()
+        if self._ticked.mono_s - before.mono_s > 2 * FRESHNESS_S:
+            self._recorder.resumed(self._ticked)  # the clock stood still, and so nothing was asked
+        self._freshness.submit()
+
     def _judge_freshness(self) -> None:
         """On a worker: it may write to the store, and the clock waits for nobody."""
         ticks = dict(self._server.missed)  # a copy: the clock's thread adds to it
         missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in ticks.items()}
         self._recorder.missed(missed | self._databases.missed)
-        moment = self._now()
-        if moment.mono_s - self._judged_mono_s > 2 * FRESHNESS_S:
-            self._recorder.resumed(moment)  # we stood still ourselves, and so could ask nothing
-        self._judged_mono_s = moment.mono_s
         if not self._unreachable and self._server.busy_s < HANGING_S:
-            self._pipeline.freshness(self._recorder.freshness(moment), FRESHNESS_S)
+            self._pipeline.freshness(self._recorder.freshness(self._ticked), FRESHNESS_S)
         self._recorder.publish()
 
     def _tick_summary(self) -> None:

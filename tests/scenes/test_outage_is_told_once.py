@@ -1,5 +1,6 @@
 """An outage is told once: nothing else of the target disturbs anybody, neither meanwhile nor right after."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
+from pgvigil.postgres.limits import LIMITS
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import Api, daemon_in_process
 from tests.support.locks import idle_in_transaction
@@ -44,6 +46,7 @@ base_url = "{slack}"
 [[routes]]
 sinks = ["oncall"]
 """
+QUICK = replace(LIMITS, connect_s=2.0, margin_s=1.0)
 FAST = ("availability", "activity", "lock_waits")
 
 
@@ -75,7 +78,7 @@ def test_a_frozen_server_is_one_message_and_no_collector_is_called_stale(
     token.write_text(slack.token)
     config = CONFIG.format(dsn=own_server.dsn(), token=token, slack=slack.url)
     with (
-        daemon_in_process(tmp_path, config) as daemon,
+        daemon_in_process(tmp_path, config, limits=QUICK) as daemon,
         idle_in_transaction(own_server.dsn(), "SELECT 1") as idle,
     ):
         daemon.wait_incident("idle_in_transaction", "firing")

@@ -2,12 +2,14 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import time_machine
 
 from daemon.clock import Ticker, system_now
 from daemon.supervisor import Supervisor
+from tests.support.polling import poll
 
 
 def test_ticks_come_at_their_interval() -> None:
@@ -40,4 +42,19 @@ def test_ticks_go_on_after_the_wall_clock_stepped(step: timedelta) -> None:
             assert supervisor.clock_steps == 1
     finally:
         supervisor.stop()
+        ticker.stop()
+
+
+def test_a_fleet_stays_spread_after_the_wall_clock_stepped() -> None:
+    """Planned anew, each job keeps its own first delay: otherwise all targets would tick at once for good."""
+    ticker = Ticker(system_now)
+    ticks: list[str] = []
+    for name, first_after_s in (("late", 0.3), ("early", 0.0)):
+        ticker.every(name, 60.0, partial(ticks.append, name), first_after_s=first_after_s)
+    ticker.start()
+    try:
+        poll(lambda: ticks == ["early", "late"], 5)
+        ticker.replan()
+        poll(lambda: ticks == ["early", "late"] * 2, 5)
+    finally:
         ticker.stop()

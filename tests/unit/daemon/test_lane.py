@@ -245,3 +245,23 @@ def test_a_defect_in_telling_does_not_end_the_lane(line: Line) -> None:
     line.hears(("up", ""), ("next", "ran"))
     lane.due(line.job("later"))
     line.hears(("up", ""), ("next", "ran"), ("later", "ran"))
+
+
+def test_after_the_end_nobody_is_told_and_no_connection_stays(line: Line) -> None:
+    """A stop in the middle of a read is no outage: no target is called down for it."""
+    lane = line.server()
+    running, release = threading.Event(), threading.Event()
+
+    def cut(session: Any) -> None:
+        running.set()
+        assert release.wait(5)
+        session.broken = True
+        raise ReadError(Failure(FailureKind.SILENT, "interrupted"))
+
+    lane.due(line.job("cut", cut))
+    assert running.wait(5)
+    lane.close()
+    release.set()
+    poll(lambda: line.sessions[0].closed, 5)
+    assert line.pool.stop(5)
+    assert line.told == [("up", "")]
