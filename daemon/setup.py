@@ -23,11 +23,12 @@ class Setup:
         """What the connection shows of the role and the extensions; clears what is mended."""
         for extension in facts.extensions:
             self._recorder.problem(_about(extension), None)
+        role = quote_identifier(facts.role)
         problem = Problem(
             slug="not-pg-monitor",
-            sentence=f"{self.target}: role {facts.role} is not a member of pg_monitor,"
+            sentence=f"{self.target}: role {role} is not a member of pg_monitor,"
             " so sessions and statements of other roles are hidden",
-            fix=f"GRANT pg_monitor TO {quote_identifier(facts.role)}",
+            fix=f"GRANT pg_monitor TO {role}",
             target=self.target,
         )
         self._note("pg_monitor", None if facts.monitor else problem)

@@ -32,13 +32,17 @@ def _head(directory: Path) -> str:
 
 
 class Api:
-    """What people and machines see of a daemon from outside: its HTTP port."""
+    """What people and machines see of a daemon from outside: its HTTP port. `token` is sent where it is set."""
 
     url = ""
+    token = ""
 
     def get(self, path: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url + path, headers=headers), timeout=10
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
