@@ -25,6 +25,7 @@ class _Reading:
     entries: Frame
     index: Index
     hidden: int
+    hidden_roles: Ints  # visibility is decided by role: all entries of one are hidden, or none
     meta: StatementsReading
 
     @classmethod
@@ -32,7 +33,8 @@ class _Reading:
         visible = reading.entries["queryid"] != 0
         hidden = len(visible) - int(np.count_nonzero(visible))
         entries = _part(reading.entries, reading.entries.columns, visible) if hidden else reading.entries
-        return cls(entries, Index(tuple(entries[name] for name in KEY)), hidden, reading)
+        index = Index(tuple(entries[name] for name in KEY))
+        return cls(entries, index, hidden, np.unique(reading.entries["userid"][~visible]), reading)
 
 
 class StatementDeltas:
@@ -166,16 +168,18 @@ def _began_since(then: _Reading, now: _Reading, moved: Ints, *, disturbed: bool)
 
     A server from 17 on says when each began. An entry begins when its statement is first parsed and is shown
     when it first ends: one that is older than the reading that lacked it was running then, and counts in
-    full, unless it was hidden from our role. Earlier servers only tell of evictions: behind one, a new entry
-    may have come, gone and come again. Before 14 what vanished or fell (`disturbed`) is taken for an eviction.
+    full. Earlier servers only tell of evictions: behind one, a new entry may have come, gone and come again.
+    Before 14 what vanished or fell (`disturbed`) is taken for an eviction. Of a role whose entries were hidden
+    from ours, all are new to us that have not begun since.
     """
+    shown: Flags = ~np.isin(now.entries["userid"][moved], then.hidden_roles)
     if now.meta.dated:
         since = np.datetime64(then.meta.opened.read_at.replace(tzinfo=None))
         began: Flags = now.entries["stats_since"][moved] >= since
-        return began if then.hidden else np.ones(len(moved), np.bool_)
+        return began | shown
     dealloc = now.meta.closed.dealloc
     sure = not disturbed if dealloc is None else dealloc == then.meta.opened.dealloc
-    return np.full(len(moved), sure)
+    return shown & sure
 
 
 def _none(reading: _Reading) -> StatementChanges:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.session import connect
 from pgvigil.scratch.server import ScratchServer
 from tests.pg.statements.conftest import Watched
 from tests.support.polling import poll
@@ -147,3 +149,19 @@ def test_a_statement_inside_a_function_is_an_entry_of_its_own(watched: Watched) 
     watched.run("SELECT work.outer_one()")
     ran = watched.read().rows.ran
     assert set(ran["toplevel"].tolist()) == ({True, False} if watched.informed else {True})
+
+
+def test_what_a_role_may_see_only_now_did_not_run_only_now(
+    watched: Watched, private_server: ScratchServer
+) -> None:
+    """Granting pg_monitor shows the history of all roles at once: none of it is this interval's."""
+    watched.run("DROP ROLE IF EXISTS newcomer", "CREATE ROLE newcomer LOGIN")
+    watched.session.close()
+    watched.session = connect(Dsn.parse(private_server.dsn(user="newcomer")))
+    assert watched.read().rows.hidden > 0
+    watched.run("GRANT pg_monitor TO newcomer")
+    delta = watched.read()
+    assert watched.told(delta) == {}
+    assert KNOWN in watched.doubtful(delta)
+    watched.run("SELECT work.known(1)")
+    assert watched.told(watched.read()) == {KNOWN: 1}

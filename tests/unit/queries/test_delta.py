@@ -188,8 +188,9 @@ def test_a_statement_that_was_running_at_the_reading_before_counts_in_full() -> 
     assert (ran(delta), uncovered(delta)) == ({B: 10}, set())
 
 
-def test_an_old_entry_that_our_role_may_see_only_now_is_not_counted() -> None:
-    server = server_with(A, B, key(0))
+@pytest.mark.parametrize("version", [13, 14, 17])
+def test_an_old_entry_that_our_role_may_see_only_now_is_not_counted(version: int) -> None:
+    server = server_with(A, B, key(0), version=version)
     hidden = server.entries.pop(B)
     delta = between(server, lambda: server.entries.update({B: hidden}))
     assert (ran(delta), uncovered(delta)) == ({}, {B})
@@ -226,6 +227,12 @@ def test_entries_that_our_role_may_not_see_are_counted_and_left_out() -> None:
     delta = between(server, lambda: server.run(A), lambda: server.run(key(0)))
     assert ran(delta) == {A: 1}
     assert delta.rows.hidden == 2
+
+
+@pytest.mark.parametrize("version", [14, 17])
+def test_a_new_entry_of_a_role_that_we_may_see_counts_though_others_are_hidden(version: int) -> None:
+    server = server_with(A, key(0, userid=11), version=version)
+    assert ran(between(server, lambda: server.run(B, 3))) == {B: 3}
 
 
 def test_time_of_nested_statements_is_not_counted_twice() -> None:
