@@ -1,12 +1,16 @@
 """One fault, one incident: which incident explains a finding. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Any
 
+from alerts.tracked import new
+from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
 from pgvigil.plugins import Rule
 
 _ABSORBING = frozenset({State.FIRING, State.UNKNOWN})
@@ -80,6 +84,24 @@ class Explainers:
     def _precedence(self, incident: Incident) -> tuple[bool, int, bool, int]:
         """One that lasts before one that ended; a new one (id 0) after the old of its kind."""
         return not incident.open, self._family.rank[incident.rule], incident.id == 0, incident.id
+
+
+def explanations(family: Family, findings: Iterable[Finding], moment: Moment) -> dict[str, Finding]:
+    """Of what is seen at one moment, without any history: by fingerprint, the finding that explains it."""
+    by_fingerprint = {finding.fingerprint: finding for finding in findings if finding.level > Level.HOLD}
+    explainers = Explainers(
+        family,
+        [
+            replace(new(finding, moment, ()), state=State.FIRING, fired_at=moment.utc)
+            for finding in by_fingerprint.values()
+        ],
+    )
+    explained = {}
+    for key, finding in by_fingerprint.items():
+        incident = explainers.of(finding.rule, finding.about, finding.measured_from)
+        if incident is not None:
+            explained[key] = by_fingerprint[incident.fingerprint]
+    return explained
 
 
 def _still(incident: Incident, measured_from: datetime | None) -> bool:

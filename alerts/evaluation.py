@@ -54,7 +54,7 @@ class Evaluation:
         """The answers of some rules to one reading."""
         for rule in sorted(judgements, key=self._family.rank.__getitem__):
             judgement = judgements[rule]
-            findings = self._findings(rule, judgement.findings)
+            findings = distinct(rule, self._target, judgement.findings)
             if findings:
                 self._found(rule, findings.values())
             self._not_found(rule, judgement, findings)
@@ -89,16 +89,6 @@ class Evaluation:
             self._adopt(tracked, explainers)
 
     # --- findings ---------------------------------------------------------------------------------------
-
-    def _findings(self, rule: str, findings: Iterable[Finding]) -> dict[str, Finding]:
-        """By fingerprint, under the name that the rule has here; of two about one subject the worse."""
-        kept: dict[str, Finding] = {}
-        for raw in findings:
-            finding = replace(raw, rule=rule, target=self._target)
-            other = kept.get(finding.fingerprint)
-            if other is None or finding.level > other.level:
-                kept[finding.fingerprint] = finding
-        return kept
 
     def _found(self, rule: str, findings: Iterable[Finding]) -> None:
         down = None if rule in self._family.over_all else self._down()
@@ -225,6 +215,17 @@ class Evaluation:
         bound = self._rules.get(rule)
         policy = _FOR_GOOD if bound is None else bound.policy
         self.draft.put(step(tracked, observation, policy, self._moment, self._labels))
+
+
+def distinct(rule: str, target: str, findings: Iterable[Finding]) -> dict[str, Finding]:
+    """By fingerprint, under the name that the rule has here; of two about one subject the worse."""
+    kept: dict[str, Finding] = {}
+    for raw in findings:
+        finding = replace(raw, rule=rule, target=target)
+        other = kept.get(finding.fingerprint)
+        if other is None or finding.level > other.level:
+            kept[finding.fingerprint] = finding
+    return kept
 
 
 def _rule_of(tracked: Tracked | None) -> str:

@@ -1,29 +1,19 @@
 """The databases of one target: followed as they come and go, read one after another."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from daemon.clock import Now
 from daemon.following import Following
 from daemon.lanes.lane import DatabasesLane, Job
 from daemon.lanes.pool import Pool
 from daemon.pipeline import Pipeline
+from daemon.reading import Scheduled
 from daemon.recorder import Recorder
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.plugins import Collector
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.names import relation_names
 from pgvigil.postgres.session import Session, list_databases
-
-
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """A collector with the interval in force for this target."""
-
-    collector: Collector[Any]
-    interval_s: float
 
 
 def nothing(_given: object) -> None:

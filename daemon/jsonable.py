@@ -1,10 +1,14 @@
 """The nouns as JSON objects: one form for the API and for every command's --json."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from daemon.board import TargetView
+from pgvigil.model.evidence import Evidence, Step
+from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident
+from pgvigil.problems import Problem
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -14,7 +18,6 @@ def stamp(at: datetime | None) -> str | None:
 
 def incident(item: Incident) -> dict[str, Any]:
     """`since` is when the episode began to be true, not when it was announced."""
-    evidence = item.evidence
     return {
         "id": item.name,
         "rule": item.rule,
@@ -34,15 +37,51 @@ def incident(item: Incident) -> dict[str, Any]:
         "reason": item.reason,
         "summary": item.summary,
         "value": item.value,
-        "evidence": {
-            "impact": evidence.impact,
-            "figures": {figure.name: figure.value for figure in evidence.figures},
-            "blocks": [{"kind": b.kind.value, "title": b.title, "text": b.text} for b in evidence.blocks],
-            "cause": evidence.cause,
-            "notes": list(evidence.notes),
-        },
-        "actions": [{"text": step.text, "sql": step.sql} for step in item.steps],
+        "evidence": evidence(item.evidence),
+        "actions": actions(item.steps),
     }
+
+
+def finding(item: Finding, explained_by: Finding | None = None) -> dict[str, Any]:
+    """What is seen now, in the words of an incident; it has no history. `explained_by` names the finding
+    of which this one is a consequence or a part.
+    """
+    return {
+        "rule": item.rule,
+        "target": item.target,
+        "database": item.database,
+        "subject": item.subject,
+        "severity": item.level.word,
+        "explained_by": None
+        if explained_by is None
+        else {
+            "rule": explained_by.rule,
+            "database": explained_by.database,
+            "subject": explained_by.subject,
+        },
+        "summary": item.summary,
+        "value": item.value,
+        "evidence": evidence(item.evidence),
+        "actions": actions(item.steps),
+    }
+
+
+def evidence(item: Evidence) -> dict[str, Any]:
+    return {
+        "impact": item.impact,
+        "figures": {figure.name: figure.value for figure in item.figures},
+        "blocks": [{"kind": b.kind.value, "title": b.title, "text": b.text} for b in item.blocks],
+        "cause": item.cause,
+        "notes": list(item.notes),
+    }
+
+
+def actions(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    return [{"text": step.text, "sql": step.sql} for step in steps]
+
+
+def problem(item: Problem) -> dict[str, Any]:
+    return {"slug": item.slug, "sentence": item.sentence, "fix": item.fix, "docs": item.docs}
 
 
 def target(view: TargetView) -> dict[str, Any]:
@@ -76,9 +115,7 @@ def target(view: TargetView) -> dict[str, Any]:
             }
             for c in view.collectors
         ],
-        "problems": [
-            {"slug": p.slug, "sentence": p.sentence, "fix": p.fix, "docs": p.docs} for p in view.problems
-        ],
+        "problems": [problem(each) for each in view.problems],
         "incidents_open": sum(1 for item in view.incidents if item.open),
     }
 

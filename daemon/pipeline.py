@@ -11,7 +11,9 @@ import structlog
 from alerts.bound import BoundRule
 from alerts.engine import EVERYWHERE, Engine
 from daemon.clock import Now
+from daemon.judging import RULE_FAILED, judged
 from daemon.names import Names
+from daemon.reading import own_reading
 from daemon.recorder import Recorder
 from daemon.statements import Statements, reading_of
 from pgvigil.model.availability import Availability, Freshness
@@ -100,17 +102,7 @@ class Pipeline:
 
     def _judge_internal(self, feed: str, rows: Any, interval_s: float, moment: Moment) -> None:
         """Readings that pgvigil makes of itself."""
-        snapshot = Snapshot(
-            target=self._target,
-            collector=feed,
-            database=None,
-            taken_at=moment.utc,
-            mono_s=moment.mono_s,
-            duration_s=0.0,
-            interval_s=interval_s,
-            rows=rows,
-        )
-        self._judge(feed, None, snapshot, self.facts)
+        self._judge(feed, None, own_reading(self._target, feed, rows, interval_s, moment), self.facts)
 
     def _judge(
         self, feed: str, database: str | None, reading: Snapshot[Any] | Delta[Any], facts: Facts | None
@@ -157,15 +149,12 @@ class Pipeline:
         context: Context,
         moment: Moment,
     ) -> Judgement | None:
-        try:
-            return bound.rule.evaluate(reading, bound.params, context)
-        except Exception:  # the rule's boundary: the others go on
-            log.exception("rule_failed", target=self._target, rule=name, parked_s=PARK_S)
+        judgement = judged(bound, reading, context)
+        if judgement is None:
             self._parked[name] = moment.mono_s + PARK_S
             self.rule_errors[name] += 1
-            reason = "the rule failed; the log of pgvigil has the details"
-            self._tell(lambda: self._engine.not_covered([name], EVERYWHERE, reason, moment))
-            return None
+            self._tell(lambda: self._engine.not_covered([name], EVERYWHERE, RULE_FAILED, moment))
+        return judgement
 
     def _uncovered(self, feed: str, database: str | None, reason: str) -> None:
         names = [name for name, bound in self._rules.items() if feed in bound.rule.watches]

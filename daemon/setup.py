@@ -23,25 +23,11 @@ class Setup:
         """What the connection shows of the role and the extensions; clears what is mended."""
         for extension in facts.extensions:
             self._recorder.problem(_about(extension), None)
-        role = quote_identifier(facts.role)
-        problem = Problem(
-            slug="not-pg-monitor",
-            sentence=f"{self.target}: role {role} is not a member of pg_monitor,"
-            " so sessions and statements of other roles are hidden",
-            fix=f"GRANT pg_monitor TO {role}",
-            target=self.target,
-        )
-        self._note("pg_monitor", None if facts.monitor else problem)
+        self._note("pg_monitor", not_pg_monitor(self.target, facts))
 
     def lacks(self, extension: str, collector: str) -> str:
         """No watched database has the extension, so that `collector` is not read; the sentence that says so."""
-        problem = Problem(
-            slug="extension-missing",
-            sentence=f"{self.target}: no watched database has the extension {extension},"
-            f" so {collector} is not read",
-            fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
-            target=self.target,
-        )
+        problem = extension_missing(self.target, extension, collector)
         self._note(_about(extension), problem)
         return problem.sentence
 
@@ -77,3 +63,26 @@ class Setup:
 
 def _about(extension: str) -> str:
     return f"extension {extension}"
+
+
+def not_pg_monitor(target: str, facts: Facts) -> Problem | None:
+    """None where the role sees everything."""
+    if facts.monitor:
+        return None
+    role = quote_identifier(facts.role)
+    return Problem(
+        slug="not-pg-monitor",
+        sentence=f"{target}: role {role} is not a member of pg_monitor,"
+        " so sessions and statements of other roles are hidden",
+        fix=f"GRANT pg_monitor TO {role}",
+        target=target,
+    )
+
+
+def extension_missing(target: str, extension: str, collector: str) -> Problem:
+    return Problem(
+        slug="extension-missing",
+        sentence=f"{target}: no watched database has the extension {extension}, so {collector} is not read",
+        fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
+        target=target,
+    )

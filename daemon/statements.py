@@ -18,6 +18,7 @@ from queries.topk import StickyTop
 
 log = structlog.get_logger(__name__)
 
+FEED = "statements"  # the collector whose readings say nothing alone: rules judge what changed between two
 TEXTS_TIMEOUT_S = 10.0  # the text file of a large server may be hundreds of megabytes
 
 
@@ -64,4 +65,4 @@ class Statements:
 
 def reading_of(snapshot: Snapshot[Any], statements: Statements) -> Snapshot[Any] | Delta[Any]:
     """What the rules on this feed judge: for statements the change, for all others the reading itself."""
-    return statements.take(snapshot) if snapshot.collector == "statements" else snapshot
+    return statements.take(snapshot) if snapshot.collector == FEED else snapshot

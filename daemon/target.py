@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 
 from daemon.clock import Now, Ticker
-from daemon.databases import Databases, Scheduled, nothing
+from daemon.databases import Databases, nothing
 from daemon.following import Following
 from daemon.gauges import BLANK, gauges
 from daemon.home import Home
 from daemon.lanes.lane import Job, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.pipeline import Pipeline
+from daemon.reading import Scheduled, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
 from pgvigil.model.availability import Availability
@@ -186,37 +187,23 @@ class Target:
 
     def _read(self, scheduled: Scheduled, database: str | None, session: Session) -> None:
         collector = scheduled.collector
-        if not self._has_extension(collector, session):
+        if not self._has_extension(scheduled, session):
             self._lacks(collector, database)
             return
-        began = self._now()
-        with session.within(collector.timeout_s):
-            rows = collector.read(session)
-        ended = self._now()
-        self._recorder.succeeded(collector.name, database, ended.mono_s - began.mono_s, ended)
+        snapshot = read(self.name, scheduled, database, session, self._now)
+        ended = Moment(snapshot.taken_at, snapshot.mono_s)
+        self._recorder.succeeded(collector.name, database, snapshot.duration_s, ended)
         self._setup.read(collector.name, database)
         log.debug(
             "read",
             target=self.name,
             collector=collector.name,
             database=database,
-            ms=round((ended.mono_s - began.mono_s) * 1000, 1),
+            ms=round(snapshot.duration_s * 1000, 1),
         )
         if collector.name == _FIRST:
-            self._answered(rows, ended, session)
-        self._take(
-            Snapshot(
-                target=self.name,
-                collector=collector.name,
-                database=database,
-                taken_at=ended.utc,
-                mono_s=ended.mono_s,
-                duration_s=ended.mono_s - began.mono_s,
-                interval_s=scheduled.interval_s,
-                rows=rows,
-            ),
-            session,
-        )
+            self._answered(snapshot.rows, ended, session)
+        self._take(snapshot, session)
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:
         self._pipeline.take(snapshot, session)
@@ -232,11 +219,11 @@ class Target:
         self._recorder.publish(**BLANK.get(collector, {}))
         self._pipeline.lost(collector, database, failure)
 
-    def _has_extension(self, collector: Collector[Any], session: Session) -> bool:
+    def _has_extension(self, scheduled: Scheduled, session: Session) -> bool:
         """Facts are as old as the connection: an extension that they lack may have been created since."""
-        if collector.extension is None or collector.extension in session.facts.extensions:
+        if not scheduled.lacks(session.facts):
             return True
-        if collector.extension not in session.rediscover().extensions:
+        if scheduled.lacks(session.rediscover()):
             return False
         self._connected(session)
         return True

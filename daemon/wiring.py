@@ -16,7 +16,6 @@ from alerts.routes import Router
 from daemon.account import Account, log_transitions
 from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker, system_now
-from daemon.databases import Scheduled
 from daemon.following import Following
 from daemon.health import Health
 from daemon.http.app import Sources, build
@@ -26,6 +25,7 @@ from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
 from daemon.pipeline import Pipeline
+from daemon.reading import scheduled
 from daemon.recorder import Recorder
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
@@ -33,11 +33,9 @@ from daemon.statements import Statements
 from daemon.supervisor import Loop, Supervisor
 from daemon.target import Target, Workers
 from pgvigil.model.incident import Transition
-from pgvigil.plugins import Collector
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.session import Session, connect
 from pgvigil.problems import Problem
-from pgvigil.registry import discover
 from pgvigil.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -180,7 +178,7 @@ class Daemon:
             now=self._now,
             workers=self._workers,
             connect=self._connector(settings),
-            scheduled=self._scheduled(),
+            scheduled=scheduled(self._settings),
             following=Following(settings.wants_database, settings.databases),
             pipeline=pipeline,
             recorder=recorder,
@@ -193,15 +191,6 @@ class Daemon:
     def _connector(self, settings: TargetSettings) -> Callable[[str | None], Session]:
         dsn = settings.server
         return lambda database: connect(dsn, limits=self._limits, database=database)
-
-    def _scheduled(self) -> dict[str, Scheduled]:
-        found = discover("collectors", "COLLECTOR", Collector)
-        chosen = {name: self._settings.collector(name) for name in found}
-        return {
-            name: Scheduled(found[name], section.interval_s)
-            for name, section in chosen.items()
-            if section.enabled
-        }
 
     def _loops(self) -> list[Loop]:
         lanes = [Loop(f"lane {one.name}", partial(_busy_s, one), LANE_LIMIT_S) for one in self._targets]

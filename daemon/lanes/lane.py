@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from daemon.clock import Now
+from daemon.lanes.attempt import attempt
 from daemon.lanes.pool import Pool
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.postgres.errors import ReadError
@@ -134,14 +135,7 @@ class Lane:
     def _attempt(self, job: Job, session: Session) -> Failure | None:
         """Run one job; what failed, or None when all went well. The caller tells the job."""
         self._job_since_s = self._now().mono_s
-        try:
-            job.run(session)
-        except ReadError as error:
-            return error.failure
-        except Exception:  # the lane's boundary: a collector's defect parks nothing but itself
-            log.exception("job_failed", lane=self.name, job=job.key)
-            return Failure(FailureKind.BUG, "pgvigil failed on what it read; its log has the details")
-        return None
+        return attempt(lambda: job.run(session), lane=self.name, job=job.key)
 
 
 class ServerLane(Lane):

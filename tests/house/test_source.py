@@ -17,13 +17,12 @@ BOUNDARIES = (
     "alerts.outbox",
     "alerts.sinks",
     "daemon.cli",
-    "daemon.cli",
     "daemon.clock",
     "daemon.demo",
     "daemon.http",
     "daemon.lanes",
     "daemon.logs",
-    "daemon.pipeline",
+    "daemon.judging",
     "daemon.supervisor",
 )
 # The process's own clock is read here and injected everywhere else; the fake Slack is a server of its own.

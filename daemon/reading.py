@@ -1,0 +1,72 @@
+"""One reading of one collector on one session: the same for the daemon and for `pgvigil check`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.clock import Now
+from daemon.settings.settings import Settings
+from pgvigil.model.facts import Facts
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import Collector
+from pgvigil.postgres.session import Session
+from pgvigil.registry import discover
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A collector with the interval in force for this target."""
+
+    collector: Collector[Any]
+    interval_s: float
+
+    def lacks(self, facts: Facts) -> str | None:
+        """The extension that it needs and that the database of `facts` does not have."""
+        needed = self.collector.extension
+        return needed if needed is not None and needed not in facts.extensions else None
+
+
+def scheduled(settings: Settings) -> dict[str, Scheduled]:
+    """The collectors that are switched on, by name."""
+    found = discover("collectors", "COLLECTOR", Collector)
+    chosen = {name: settings.collector(name) for name in found}
+    return {
+        name: Scheduled(found[name], section.interval_s)
+        for name, section in chosen.items()
+        if section.enabled
+    }
+
+
+def read(
+    target: str, scheduled: Scheduled, database: str | None, session: Session, now: Now
+) -> Snapshot[Any]:
+    """What the collector reads on `session`, within its own time-out. Raises ReadError."""
+    collector = scheduled.collector
+    began = now()
+    with session.within(collector.timeout_s):
+        rows = collector.read(session)
+    ended = now()
+    return Snapshot(
+        target=target,
+        collector=collector.name,
+        database=database,
+        taken_at=ended.utc,
+        mono_s=ended.mono_s,
+        duration_s=ended.mono_s - began.mono_s,
+        interval_s=scheduled.interval_s,
+        rows=rows,
+    )
+
+
+def own_reading(target: str, feed: str, rows: Any, interval_s: float, moment: Moment) -> Snapshot[Any]:
+    """A reading that pgvigil makes of itself: that a target cannot be reached, how fresh the others are."""
+    return Snapshot(
+        target=target,
+        collector=feed,
+        database=None,
+        taken_at=moment.utc,
+        mono_s=moment.mono_s,
+        duration_s=0.0,
+        interval_s=interval_s,
+        rows=rows,
+    )
