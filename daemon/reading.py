@@ -1,5 +1,6 @@
 """One reading of one collector on one session: the same for the daemon and for `pgvigil check`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from daemon.settings.settings import Settings
 from pgvigil.model.facts import Facts
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
-from pgvigil.plugins import Collector
+from pgvigil.plugins import Collector, LaneKind
 from pgvigil.postgres.session import Session
 from pgvigil.registry import discover
 
@@ -35,6 +36,12 @@ def scheduled(settings: Settings) -> dict[str, Scheduled]:
         for name, section in chosen.items()
         if section.enabled
     }
+
+
+def home_extensions(collectors: Iterable[Scheduled]) -> set[str]:
+    """What the collectors of the server need of the one database that they sit in."""
+    of_server = (each.collector for each in collectors if each.collector.lane is LaneKind.SERVER)
+    return {collector.extension for collector in of_server if collector.extension is not None}
 
 
 def read(

@@ -17,7 +17,7 @@ from daemon.home import Home
 from daemon.lanes.lane import Job, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.pipeline import Pipeline
-from daemon.reading import Scheduled, read
+from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
 from pgvigil.model.availability import Availability
@@ -66,8 +66,7 @@ class Target:
         self._pipeline = pipeline
         self._recorder = recorder
         self._setup = Setup(name, recorder)
-        on_server = [s.collector for s in scheduled.values() if s.collector.lane is LaneKind.SERVER]
-        self._home = Home(name, connect, {c.extension for c in on_server if c.extension}, self._look_around)
+        self._home = Home(name, connect, home_extensions(scheduled.values()), self._look_around)
         self._freshness = Once(workers.polls, self._judge_freshness)
         self._attempts = 0
         self._down_since: Moment | None = None

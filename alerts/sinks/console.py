@@ -108,7 +108,7 @@ def _lines(shown: View) -> Iterator[str]:
     if shown.steps:
         yield "  Do this:"
     for number, step in enumerate(shown.steps, 1):
-        yield from _step(number, step)
+        yield from step_lines(number, step)
     yield from (f"  + {note}" for note in shown.notes)
     yield from (f"  {line}" for line in shown.context)
     yield f"  {shown.footer}"
@@ -119,7 +119,8 @@ def _block(block: Block) -> Iterator[str]:
     yield from (f"    {line}" for line in fit_block(block.text, _LITERAL_LIMIT).split("\n"))
 
 
-def _step(number: int, step: Step) -> Iterator[str]:
+def step_lines(number: int, step: Step) -> Iterator[str]:
+    """A numbered step and, below it, the command to copy."""
     yield f"    {number}. {printable(step.text)}"
     if step.sql:
         yield from (f"       {line}" for line in fit_block(step.sql, _LITERAL_LIMIT).split("\n"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from daemon.cli import codes
 
 COMMANDS = {
+    "check": "daemon.cli.check",
     "config": "daemon.cli.config",
     "demo": "daemon.cli.demo",
     "incidents": "daemon.cli.incidents",

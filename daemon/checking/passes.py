@@ -1,0 +1,114 @@
+"""The pass itself: several targets at a time, each on a thread of its own."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+
+from daemon.checking.look import Look, paced
+from daemon.checking.result import Checked, NotCovered
+from daemon.checking.sessions import Sessions
+from daemon.checking.verdict import Judging
+from daemon.clock import Now, system_now
+from daemon.following import Following
+from daemon.lanes.attempt import attempt
+from daemon.names import Names
+from daemon.reading import home_extensions, scheduled
+from daemon.settings.sections import TargetSettings
+from daemon.settings.settings import Settings
+from daemon.statements import Statements
+from pgvigil.model.failure import Failure
+from pgvigil.postgres.errors import ReadError
+from pgvigil.postgres.limits import LIMITS, Limits
+from pgvigil.postgres.names import relation_names
+from pgvigil.postgres.session import connect
+from queries.texts import TextKey
+
+
+class Pass:
+    """Opens at most as many threads as the configuration has for targets that connect (`spare_workers`)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        sample_s: float,
+        now: Now = system_now,
+        limits: Limits = LIMITS,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._sample_s = sample_s
+        self._now = now
+        self._limits = limits
+        self._stop = threading.Event()
+        self._wait = wait or self._stop.wait
+
+    def over(self, targets: Sequence[TargetSettings]) -> list[Checked]:
+        """What was found, in the order of `targets`. An interrupt ends the waiting; what is asked ends by its deadline."""
+        workers = max(1, min(len(targets), self._settings.daemon.spare_workers))
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
+        try:
+            return list(pool.map(self._attempt, targets))
+        finally:
+            self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _attempt(self, target: TargetSettings) -> Checked:
+        checked = attempt(lambda: self._check(target), lane=target.name, job="check")
+        if isinstance(checked, Failure):
+            return Checked(name=target.name, up=None, not_covered=(NotCovered(reason=checked.message),))
+        return checked
+
+    def _check(self, target: TargetSettings) -> Checked:
+        collectors = scheduled(self._settings).values()
+        sessions = Sessions(
+            target.name,
+            lambda database: connect(target.server, limits=self._limits, database=database),
+            home_extensions(collectors),
+        )
+        statements = Statements(target.name, _Unstored(), top_k=0, interval_s=0.0)
+        following = Following(target.wants_database, target.databases)
+        names = Names()
+        with closing(sessions):
+            look = Look(
+                target.name,
+                now=self._now,
+                sessions=sessions,
+                scheduled=paced(collectors, self._sample_s),
+                following=following,
+                statements=statements,
+            )
+            for name in self._switched_off():
+                look.leave_out(None, name, "switched off in the configuration", chosen=True)
+            look.take(self._sample_s, self._wait)
+            rules = self._settings.bound_rules(target.name)
+            judging = Judging(target.name, rules, look, names, statements)
+            judging.judge(self._now())  # the rules ask for the names and texts that they would show
+            if look.up:
+                self._learn(sessions, following.names, names, statements)
+        return judging.judge(self._now())
+
+    def _switched_off(self) -> list[str]:
+        return [name for name, section in self._settings.collectors.items() if not section.enabled]
+
+    def _learn(
+        self, sessions: Sessions, databases: Mapping[int, str], names: Names, statements: Statements
+    ) -> None:
+        """A name or text that cannot be had costs nothing else: the finding stands without it."""
+        with suppress(ReadError):
+            statements.fetch_texts(sessions.server(), self._now())
+        for oid, relations in names.take_wanted().items():
+            if oid in databases:
+                with suppress(ReadError), sessions.visiting(databases[oid]) as session:
+                    names.learn(oid, relation_names(session, relations))
+
+
+class _Unstored:
+    """Texts are for this pass only."""
+
+    def get(self, _target: str, _keys: Collection[TextKey]) -> dict[TextKey, str]:
+        return {}
+
+    def put(self, _target: str, _texts: Mapping[TextKey, str]) -> None:
+        return None

@@ -1,0 +1,132 @@
+"""What the rules make of one look at a target. `for` does not count: there is one look and no history."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from alerts.bound import BoundRule
+from alerts.correlate import explanations, family
+from alerts.evaluation import distinct
+from alerts.grading import counted
+from daemon.checking.look import Look, Taken
+from daemon.checking.result import Checked, NotCovered
+from daemon.judging import RULE_FAILED, judged
+from daemon.names import Names
+from daemon.statements import Statements
+from pgvigil.model.finding import Finding, Scope
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Delta
+from pgvigil.plugins import Context
+
+_NAMED = 3  # subjects that could not be judged and are named
+_UNJUDGED = "could not be judged"
+
+
+class Judging:
+    """Of one look. `judge` may be asked again when more names and texts are known."""
+
+    def __init__(
+        self, target: str, rules: Mapping[str, BoundRule], look: Look, names: Names, statements: Statements
+    ) -> None:
+        self._target = target
+        self._rules = rules
+        self._look = look
+        self._names = names
+        self._statements = statements
+        self._failed: set[str] = set()
+
+    def judge(self, moment: Moment) -> Checked:
+        found: dict[str, Finding] = {}
+        doubts: dict[NotCovered, None] = {}
+        for (database, feed), taken in self._look.taken.items():
+            for name, bound in self._rules.items():
+                if feed is not None and feed in bound.rule.watches:
+                    findings, doubt = self._ask(name, bound, database, feed, taken, moment)
+                    _merge(found, findings)
+                    doubts |= dict.fromkeys(doubt)
+        return self._checked(found, (*self._look.not_covered.values(), *doubts), moment)
+
+    def _ask(
+        self, name: str, bound: BoundRule, database: str | None, feed: str, taken: Taken, moment: Moment
+    ) -> tuple[Mapping[str, Finding], list[NotCovered]]:
+        """The findings of one rule in one reading, and what it says that it could not tell."""
+        judgement = None
+        if name not in self._failed:
+            judgement = judged(bound, taken.reading, self._context(taken, moment))
+        if judgement is None:
+            self._failed.add(name)
+            reasons = [RULE_FAILED]
+        else:
+            reasons = list(_unjudged(taken, judgement.scope))
+        found = {} if judgement is None else distinct(name, self._target, judgement.findings)
+        doubt = [
+            NotCovered(database=database, collector=feed, rule=name, reason=reason) for reason in reasons
+        ]
+        return found, doubt
+
+    def _context(self, taken: Taken, moment: Moment) -> Context:
+        return Context(
+            target=self._target,
+            now=moment.utc,
+            previous=taken.previous,
+            facts=taken.facts,
+            text=self._statements.text,
+            relation=self._names,
+            database_names=self._look.database_names,
+        )
+
+    def _checked(
+        self, found: Mapping[str, Finding], not_covered: tuple[NotCovered, ...], moment: Moment
+    ) -> Checked:
+        seen = [finding for finding in found.values() if finding.level > Level.HOLD]
+        over_all = [finding for finding in seen if self._rules[finding.rule].rule.suppresses_target]
+        related = family({name: bound.rule for name, bound in self._rules.items()})
+        explained_by = explanations(related, over_all or seen, moment)
+        return Checked(
+            name=self._target,
+            up=self._look.up,
+            findings=tuple(_in_order(over_all or seen, explained_by)),
+            explained_by=explained_by,
+            not_covered=tuple(each for each in not_covered if not over_all or each.collector is None),
+            problems=tuple(self._look.problems.values()),
+        )
+
+
+def _merge(found: dict[str, Finding], more: Mapping[str, Finding]) -> None:
+    """Of two about one subject the worse: a rule can see the same trouble in two feeds."""
+    for key, finding in more.items():
+        if key not in found or finding.level > found[key].level:
+            found[key] = finding
+
+
+def _unjudged(taken: Taken, scope: Scope) -> Iterator[str]:
+    """Why the rule's silence is no all-clear. Another database than the reading's is no business of its."""
+    if isinstance(taken.reading, Delta) and taken.reading.unknown is not None:
+        yield taken.reading.unknown
+    elif scope.databases is not None and not scope.databases:
+        if scope.reason:
+            yield scope.reason
+    elif scope.only is not None:
+        yield scope.reason or _UNJUDGED
+    elif scope.not_covered:
+        names = sorted(scope.not_covered)
+        shown = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+        yield f"{counted(len(names), 'subject')} ({shown}): {scope.reason or _UNJUDGED}"
+
+
+def _in_order(findings: Iterable[Finding], explained_by: Mapping[str, Finding]) -> Iterator[Finding]:
+    """The worst first, what a finding explains right after it."""
+    below: dict[str | None, list[Finding]] = {}
+    for finding in findings:
+        above = explained_by.get(finding.fingerprint)
+        below.setdefault(None if above is None else above.fingerprint, []).append(finding)
+
+    def worst(finding: Finding) -> Level:
+        return max([finding.level, *map(worst, below.get(finding.fingerprint, ()))])
+
+    def walk(key: str | None) -> Iterator[Finding]:
+        rows = below.get(key, [])
+        for finding in sorted(rows, key=lambda row: (-worst(row), row.rule, -(row.value or 0), row.subject)):
+            yield finding
+            yield from walk(finding.fingerprint)
+
+    return walk(None)
