@@ -33,14 +33,7 @@ class Setup:
 
     def denied(self, collector: str, database: str | None, message: str, role: str) -> None:
         """The role may not read what the collector reads: said until a reading succeeds."""
-        where = "" if database is None else f" in database {one_line(database, 63)}"
-        grant = grant_after(message, role) or "grant the role what the error names"
-        problem = Problem(
-            slug="privilege-missing",
-            sentence=f"{self.target}: role {role} may not read what {collector} needs{where}: {message}",
-            fix=f"{grant}; deploy/grants.sql has the least that pgvigil needs",
-            target=self.target,
-        )
+        problem = privilege_missing(self.target, collector, database, message, role)
         self._note(reading_problem(collector, database), problem)
 
     def read(self, collector: str, database: str | None) -> None:
@@ -84,5 +77,16 @@ def extension_missing(target: str, extension: str, collector: str) -> Problem:
         slug="extension-missing",
         sentence=f"{target}: no watched database has the extension {extension}, so {collector} is not read",
         fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
+        target=target,
+    )
+
+
+def privilege_missing(target: str, collector: str, database: str | None, message: str, role: str) -> Problem:
+    where = "" if database is None else f" in database {one_line(database, 63)}"
+    grant = grant_after(message, role) or "grant the role what the error names"
+    return Problem(
+        slug="privilege-missing",
+        sentence=f"{target}: role {role} may not read what {collector} needs{where}: {message}",
+        fix=f"{grant}; deploy/grants.sql has the least that pgvigil needs",
         target=target,
     )

@@ -11,11 +11,11 @@ from daemon.following import Following
 from daemon.lanes.attempt import attempt
 from daemon.lanes.lane import TARGET_WIDE
 from daemon.reading import Scheduled, own_reading, read
-from daemon.setup import extension_missing, not_pg_monitor
+from daemon.setup import extension_missing, not_pg_monitor, privilege_missing
 from daemon.statements import FEED, Statements, reading_of
 from pgvigil.model.availability import Availability
 from pgvigil.model.facts import Facts
-from pgvigil.model.failure import Failure
+from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import LaneKind
 from pgvigil.postgres.errors import ReadError
@@ -162,12 +162,19 @@ class Look:
             lambda: read(self._target, scheduled, database, session, self._now), lane=self._target, job=name
         )
         if isinstance(snapshot, Failure):
-            self.leave_out(database, name, snapshot.message)
+            self._unread(name, database, snapshot, session)
             return
         before = self.taken.get(place)
         reading = reading_of(snapshot, self._statements)
         self.taken[place] = Taken(reading, before.reading if before else None, session.facts)
         self.not_covered.pop(place, None)
+
+    def _unread(self, collector: str, database: str | None, failure: Failure, session: Session) -> None:
+        self.leave_out(database, collector, failure.message)
+        if failure.kind is FailureKind.PRIVILEGE:
+            role = session.facts.role
+            problem = privilege_missing(self._target, collector, database, failure.message, role)
+            self.problems[problem.sentence] = problem
 
     def leave_out(
         self, database: str | None, collector: str | None, reason: str, *, chosen: bool = False
