@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -117,6 +117,12 @@ class Engine:
 
     def database_dropped(self, name: str, moment: Moment) -> None:
         self._gone(lambda incident: incident.database == name, DATABASE_DROPPED, moment)
+
+    def database_left(self, name: str, rules: Collection[str], moment: Moment) -> None:
+        """It is still there, and is no longer looked into for those rules."""
+        self._gone(
+            lambda incident: incident.database == name and incident.rule in rules, DATABASE_DROPPED, moment
+        )
 
     def rule_removed(self, rule: str, moment: Moment) -> None:
         self._gone(lambda incident: incident.rule == rule, RULE_REMOVED, moment)

@@ -11,6 +11,7 @@ from pgvigil.postgres.query import Column, Query
 class AvailabilityRow(NamedTuple):
     started_at: datetime
     in_recovery: bool
+    monitor: bool
 
 
 AVAILABILITY = Query(
@@ -19,6 +20,9 @@ AVAILABILITY = Query(
     columns=(
         Column("started_at", "pg_postmaster_start_time()", "When the server was started.", "timestamp"),
         Column("in_recovery", "pg_is_in_recovery()", "Whether the server is a standby.", "flag"),
+        Column(
+            "monitor", "pg_has_role('pg_monitor', 'USAGE')", "Whether our role sees all sessions.", "flag"
+        ),
     ),
     source="",
 )
@@ -26,7 +30,7 @@ AVAILABILITY = Query(
 
 def read(reader: Reader) -> Availability:
     row: AvailabilityRow = reader.rows(AVAILABILITY)[0]
-    return Availability(up=True, started_at=row.started_at, in_recovery=row.in_recovery)
+    return Availability(up=True, started_at=row.started_at, in_recovery=row.in_recovery, monitor=row.monitor)
 
 
 COLLECTOR = Collector(

@@ -77,10 +77,13 @@ class Databases:
             self._lane.due(self._reading(scheduled, database), tick=tick)
 
     def follow(self, session: Session) -> None:
-        """Read the list of databases: new ones are read at once, the incidents of dropped ones end."""
+        """Read the list of databases: new ones are read at once, the incidents of others end."""
         change = self._following.update(list_databases(session))
         self._listed = True
         self._pipeline.databases_are(self._following.names, self._now())
+        watched = {*self._following.followed, *self._following.not_covered}
+        feeds = {scheduled.collector.name for scheduled in self._collectors}
+        self._pipeline.databases_watched(watched, feeds, self._now())
         for database in change.dropped:
             self._forget(database)
         for database in change.appeared:

@@ -8,6 +8,8 @@ from pgvigil.postgres.databases import Database
 
 @dataclass(frozen=True, slots=True)
 class Change:
+    """`dropped` are those that are no longer there, or no longer wanted (a template by now)."""
+
     appeared: tuple[str, ...]
     dropped: tuple[str, ...]
 
@@ -26,20 +28,18 @@ class Following:
         """Take the present list. A database that became unreadable is not covered, not dropped."""
         wanted = [database for database in databases if self._wants(database)]
         followed = tuple(sorted(database.name for database in wanted if self._obstacle(database) is None))
-        before, present = (
-            set(self.followed) | set(self.not_covered),
-            {database.name for database in databases},
-        )
-        change = Change(
-            appeared=tuple(name for name in followed if name not in self.followed),
-            dropped=tuple(sorted(before - present)),
-        )
-        self.names = {database.oid: database.name for database in databases}
-        self.not_covered = {
+        not_covered = {
             database.name: obstacle
             for database in wanted
             if (obstacle := self._obstacle(database)) is not None
         }
+        before = set(self.followed) | set(self.not_covered)
+        change = Change(
+            appeared=tuple(name for name in followed if name not in self.followed),
+            dropped=tuple(sorted(before - set(followed) - not_covered.keys())),
+        )
+        self.names = {database.oid: database.name for database in databases}
+        self.not_covered = not_covered
         self.followed = followed
         return change
 

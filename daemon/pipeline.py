@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -99,6 +99,17 @@ class Pipeline:
         for gone in {incident.database for incident in self._engine.open()} - present:
             if gone is not None:
                 self._tell(partial(self._engine.database_dropped, gone, moment))
+
+    def databases_watched(self, watched: Collection[str], feeds: Collection[str], moment: Moment) -> None:
+        """Only these are looked into by the collectors `feeds`: what their rules said of others is at an end.
+
+        The patterns may have changed between two runs; those incidents would stand as they are for good.
+        """
+        rules = {name for name, bound in self._rules.items() if {*bound.rule.watches} <= {*feeds}}
+        left = {one.database for one in self._engine.open() if one.rule in rules} - {None, *watched}
+        for database in left:
+            if database is not None:
+                self._tell(partial(self._engine.database_left, database, rules, moment))
 
     def _judge_internal(self, feed: str, rows: Any, interval_s: float, moment: Moment) -> None:
         """Readings that pgvigil makes of itself."""

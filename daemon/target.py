@@ -267,8 +267,9 @@ class Target:
         self._unreachable = False
         self._recorder.availability(availability, moment)
         facts = session.facts
-        if (availability.in_recovery, availability.started_at) != (facts.in_recovery, facts.started_at):
-            session.rediscover()  # promoted on this connection, or restarted behind a pooler
+        now = (availability.in_recovery, availability.started_at, availability.monitor)
+        if now != (facts.in_recovery, facts.started_at, facts.monitor):
+            session.rediscover()  # promoted or granted on this connection, or restarted behind a pooler
             self._connected(session)
 
     def _resume(self, moment: Moment) -> None:

@@ -162,7 +162,7 @@ class Daemon:
         pipeline = Pipeline(
             settings.name,
             now=self._now,
-            rules=self._settings.bound_rules(settings.name),
+            rules=self._rules(settings.name),
             engine=engine,
             recorder=recorder,
             statements=Statements(
@@ -185,8 +185,15 @@ class Daemon:
         )
 
     def _build_engine(self, name: str, settings: TargetSettings) -> Engine:
-        rules = self._settings.bound_rules(settings.name)
-        return Engine(name, settings.labels, rules, self._store.incidents, self._router, self._committed)
+        return Engine(
+            name, settings.labels, self._rules(name), self._store.incidents, self._router, self._committed
+        )
+
+    def _rules(self, target: str) -> Mapping[str, BoundRule]:
+        """Those that will get readings. Where all that a rule judges is switched off, so is the rule."""
+        off = {name for name, section in self._settings.collectors.items() if not section.enabled}
+        bound = self._settings.bound_rules(target)
+        return {name: rule for name, rule in bound.items() if {*rule.rule.watches} - off}
 
     def _connector(self, settings: TargetSettings) -> Callable[[str | None], Session]:
         dsn = settings.server

@@ -24,6 +24,7 @@ from pgvigil.plugins import Collector, SinkKind
 M = TypeVar("M", bound=BaseModel)
 
 TOP_LEVEL = ("include", "daemon", "metrics", "targets", "collectors", "rules", "sinks", "routes")
+INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
 
 def load(path: Path, environ: Mapping[str, str], plugins: Plugins | None = None) -> Settings:
@@ -93,7 +94,13 @@ def _collectors(
         name: validated(collector_section(collector), tables.get(name, {}), ("collectors", name), report)
         for name, collector in known.items()
     }
-    return {name: section for name, section in checked.items() if section is not None}
+    found = {name: section for name, section in checked.items() if section is not None}
+    for name in INDISPENSABLE & found.keys():
+        if not found[name].enabled:
+            report.add(
+                ("collectors", name, "enabled"), "cannot be switched off: it tells whether a target is up"
+            )
+    return found
 
 
 def _sinks(known: Mapping[str, SinkKind], data: Any, report: Report) -> dict[str, BoundSink]:

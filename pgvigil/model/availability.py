@@ -10,7 +10,8 @@ from pgvigil.model.failure import Failure
 class Availability:
     """The feed `availability`: produced on every attempt, also on the failed ones.
 
-    `up` is True only after a real query was answered. `attempts` counts failures in a row.
+    `up` is True only after a real query was answered. `attempts` counts failures in a row. `monitor` is whether
+    our role has pg_monitor now.
     """
 
     up: bool
@@ -19,6 +20,7 @@ class Availability:
     attempts: int = 0
     started_at: datetime | None = None
     in_recovery: bool | None = None
+    monitor: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,3 +179,36 @@ def test_statements_are_read_in_whichever_database_has_them(
         assert len(homes.said()) == 3
         assert daemon.target("shop")["up"] is True
         assert daemon.events("target_unreachable") == []
+
+
+def test_a_database_that_the_patterns_leave_out_by_now_is_let_go(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Its incidents end at the next start: nobody would ever judge them again."""
+    make_database(own_server, "app")
+    config = CONFIG.format(dsn=own_server.dsn())
+    with daemon_in_process(tmp_path, config) as daemon:
+        daemon.wait_incident("constraint_not_valid", "firing")
+    narrower = config.replace(
+        "[collectors.availability]", 'databases = ["postgres"]\n[collectors.availability]'
+    )
+    with daemon_in_process(tmp_path, narrower) as daemon:
+        ended = daemon.wait_incident("constraint_not_valid", "resolved")
+        assert "no longer watched" in ended["reason"]
+
+
+def test_a_role_with_two_connections_reads_every_database(own_server: ScratchServer, tmp_path: Path) -> None:
+    """The budget is held at every moment: one connection of a lane has gone before its next one comes."""
+    run(own_server, "CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor CONNECTION LIMIT 2")
+    names = [f"app{number}" for number in range(40)]
+    for name in names:
+        run(own_server, f"CREATE DATABASE {name}")
+    with daemon_in_process(tmp_path, CONFIG.format(dsn=own_server.dsn(user="pgvigil"))) as daemon:
+        poll(lambda: {*names} <= read_databases(daemon), 60, message="all databases are read")
+        assert 'reason="too_many_connections"' not in daemon.get("/metrics")[1]
+        assert daemon.target("shop")["not_covered"] == {}
+
+
+def read_databases(daemon: InProcessDaemon) -> set[str]:
+    collectors = daemon.target("shop")["collectors"]
+    return {one["database"] for one in collectors if one["last_success_at"] and one["database"]}

@@ -8,7 +8,7 @@ import psycopg
 
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import Api, daemon_in_process, running_daemon
-from tests.support.locks import idle_in_transaction
+from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
 from tests.support.servers import StartServer
 
@@ -31,6 +31,13 @@ warning = "1s"
 
 [rules.target_down]
 for = "1s"
+
+[collectors.lock_waits]
+interval = "1s"
+
+[rules.blocking_chain]
+warning = "1s"
+keep_firing_for = "0s"
 """
 
 
@@ -97,6 +104,30 @@ def test_a_role_that_loses_its_privilege_does_not_say_that_all_is_well(
         daemon.wait_incident("idle_in_transaction", "firing")
         problems = [problem["slug"] for problem in daemon.target("shop")["problems"]]
         assert "not-pg-monitor" not in problems
+
+
+def test_a_privilege_that_changes_on_a_living_connection_is_noticed(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Sessions that are hidden all at once have not stopped waiting; the grant works without a restart."""
+    run(own_server, "CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor", "CREATE TABLE orders (id int)")
+    with (
+        daemon_in_process(tmp_path, QUICK.format(dsn=own_server.dsn(user="pgvigil"))) as daemon,
+        idle_in_transaction(own_server.dsn(), "LOCK TABLE orders"),
+        blocked_session(own_server.dsn(), "SELECT FROM orders"),
+    ):
+        daemon.wait_incident("blocking_chain", "firing")
+        run(own_server, "REVOKE pg_monitor FROM pgvigil")
+        daemon.wait_incident("blocking_chain", "unknown")
+        poll(lambda: "not-pg-monitor" in problems(daemon), 10)
+        run(own_server, "GRANT pg_monitor TO pgvigil")
+        daemon.wait_incident("blocking_chain", "firing")
+        assert "not-pg-monitor" not in problems(daemon)
+        assert [one["state"] for one in daemon.incidents("blocking_chain")] == ["firing"]
+
+
+def problems(daemon: Api) -> list[str]:
+    return [problem["slug"] for problem in daemon.target("shop")["problems"]]
 
 
 def make_standby(primary: ScratchServer, standby: ScratchServer) -> None:

@@ -15,7 +15,9 @@ from tests.support.servers import Server
 def test_a_primary_is_up_since_its_start(each_server: Server) -> None:
     with closing(connect(Dsn.parse(each_server.dsn()))) as session, each_server.connect() as admin:
         (started_at,) = admin.execute("SELECT pg_postmaster_start_time()").fetchone() or (None,)
-        assert COLLECTOR.read(session) == Availability(up=True, started_at=started_at, in_recovery=False)
+        assert COLLECTOR.read(session) == Availability(
+            up=True, started_at=started_at, in_recovery=False, monitor=True
+        )
 
 
 def test_a_promotion_is_seen_by_the_session_that_saw_the_standby(own_server: ScratchServer) -> None:

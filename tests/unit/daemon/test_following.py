@@ -53,3 +53,11 @@ def test_what_cannot_be_read_is_said_with_its_reason() -> None:
     assert "allow connections" in following.not_covered["a"]
     assert "CONNECT" in following.not_covered["b"]
     assert following.update([]).dropped == ("a", "b")
+
+
+def test_a_database_that_is_no_longer_wanted_is_let_go() -> None:
+    """It became a template: it is there, and nobody looks into it any more."""
+    following = Following(anything)
+    following.update([database("a"), database("b")])
+    change = following.update([database("a"), database("b", template=True)])
+    assert (change.dropped, following.followed) == (("b",), ("a",))

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from daemon.settings.errors import ConfigErrors
 from daemon.settings.loader import load
 from daemon.settings.settings import Settings
 from daemon.wiring import Daemon
+from pgvigil.model.incident import Incident, Transition
 from pgvigil.store import Store, StoreError
+from tests.support.views import incident
 
 NOWHERE = '[[targets]]\nname = "shop"\ndsn = "host=127.0.0.1 port=1 dbname=shop"\n'
 
@@ -28,6 +31,25 @@ def configure(tmp_path: Path) -> Configure:
     return write
 
 
+def open_incidents(settings: Settings) -> list[Incident]:
+    store = Store.open(settings.daemon.store.reveal())
+    try:
+        return store.incidents.open()
+    finally:
+        store.close()
+
+
+def test_incidents_that_nobody_reads_for_any_more_end(configure: Configure) -> None:
+    """With its collector switched off an incident would stand as firing for good."""
+    settings = configure("[collectors.constraints]\nenabled = false\n")
+    store = Store.open(settings.daemon.store.reveal())
+    for rule in ("constraint_not_valid", "blocking_chain"):
+        store.incidents.commit([Transition("fired", None, incident(id=0, rule=rule, target="shop"))])
+    store.close()
+    Daemon(settings).stop()
+    assert [one.rule for one in open_incidents(settings)] == ["blocking_chain"]
+
+
 def test_a_start_that_fails_says_why_and_leaves_nothing_open(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,3 +65,9 @@ def test_a_start_that_fails_says_why_and_leaves_nothing_open(
         daemon.start()
     daemon.stop()
     Store.open(settings.daemon.store.reveal()).close()
+
+
+def test_what_tells_whether_a_target_is_up_cannot_be_switched_off(configure: Configure) -> None:
+    """Without it a target that was down once would count as down for good."""
+    with pytest.raises(ConfigErrors, match=r"collectors\.availability\.enabled: cannot be switched off"):
+        configure("[collectors.availability]\nenabled = false\n")
