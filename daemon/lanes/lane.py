@@ -123,7 +123,8 @@ class Lane:
 
     def _drop(self) -> None:
         if self._session is not None:
-            self._session.close()
+            leave = self._session.close if self._closing else self._session.leave
+            leave()
             self._session = None
 
     def _pool(self) -> Pool:
@@ -216,9 +217,8 @@ class ServerLane(Lane):
 
     def _ready(self) -> Session | Failure:
         if self._stale:
-            self._stale = (
-                False  # before anything else: what is asked for from here on holds for the next turn
-            )
+            # First of all: a move that is asked for from here on holds for the next turn.
+            self._stale = False
             self._drop()
         if self._session is None:
             self._job_since_s = self._now().mono_s

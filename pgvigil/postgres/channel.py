@@ -1,5 +1,9 @@
 """Runs statements on one connection: under a deadline on both sides, and with every error classified."""
 
+import contextlib
+import os
+import socket
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -93,6 +97,13 @@ class Channel:
         self._connection.close()
         self._connection.pgconn.finish()  # psycopg leaves a broken connection to the garbage collector
 
+    def leave(self) -> None:
+        """Closes, and waits a moment until the server has done so too: only then has its slot become free."""
+        descriptor = None if self.closed else _copy(self._connection.pgconn.socket)
+        self.close()
+        if descriptor is not None:
+            _await_end(descriptor, self._limits.leave_s)
+
     def _limited(self, within_s: float) -> AbstractContextManager[Limit]:
         try:
             return limit(self._connection.pgconn.socket, within_s)
@@ -110,6 +121,26 @@ class Channel:
             settings = session_settings(self._limits) | {"statement_timeout": str(timeout_ms)}
             cursor.execute(_set_locally(settings), settings)
             return cursor.execute(text, parameters)
+
+
+def _copy(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # out of descriptors, or the connection broke unnoticed: nothing to wait on
+        return None
+
+
+def _await_end(descriptor: int, within_s: float) -> None:
+    """Reads until the peer has closed."""
+    deadline_s = time.monotonic() + within_s
+    with (
+        socket.socket(fileno=descriptor) as end,
+        contextlib.suppress(OSError),
+    ):  # a time-out, or reset: as good
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            end.settimeout(left_s)
+            if not end.recv(4096):
+                return
 
 
 def _set_locally(settings: Mapping[str, str]) -> bytes:

@@ -81,6 +81,10 @@ class Session:
     def close(self) -> None:
         self._channel.close()
 
+    def leave(self) -> None:
+        """Close, and wait until the server has let go: for who connects again at once."""
+        self._channel.leave()
+
 
 def connect(
     dsn: Dsn, *, limits: Limits = LIMITS, application_name: str = "pgvigil", database: str | None = None

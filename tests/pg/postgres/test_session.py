@@ -1,11 +1,14 @@
 """What a session promises on a healthy server."""
 
+import threading
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from psycopg import sql
 
 from collectors.availability import COLLECTOR
 from pgvigil.model.failure import FailureKind
@@ -14,7 +17,8 @@ from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.frames import FrameError
 from pgvigil.postgres.query import Column, Query
 from pgvigil.postgres.session import Session, connect, list_databases
-from tests.support.servers import Database
+from pgvigil.scratch.server import ScratchServer
+from tests.support.servers import Database, Server
 
 
 @pytest.fixture
@@ -217,3 +221,29 @@ def test_a_missing_column_is_undefined_and_the_session_lives_on(session: Session
         session.rows(one("nonsense", "FROM pg_class"))
     assert caught.value.failure.kind is FailureKind.UNDEFINED
     assert session.rows(one("1")) == (One(1),)
+
+
+def test_who_left_can_come_back_at_once(each_server: Server) -> None:
+    """The slot is free when `leave` returns: a role with a single connection is never refused its next one."""
+    role = f"single_{uuid.uuid4().hex[:8]}"
+    name = sql.Identifier(role)
+    with each_server.connect() as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_monitor CONNECTION LIMIT 1").format(name))
+        try:
+            for _ in range(60):
+                connect(Dsn.parse(each_server.dsn(user=role))).leave()
+        finally:
+            admin.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
+def test_leaving_a_frozen_server_takes_its_moment_and_no_more(own_server: ScratchServer) -> None:
+    session = connect(Dsn.parse(own_server.dsn()))
+    own_server.sigstop()
+    try:
+        left = threading.Thread(target=session.leave, daemon=True)
+        left.start()
+        left.join(5)
+        assert not left.is_alive()
+    finally:
+        own_server.sigcont()
+    assert session.broken

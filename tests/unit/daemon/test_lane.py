@@ -33,6 +33,9 @@ class StubSession:
     def close(self) -> None:
         self.closed = True
 
+    def leave(self) -> None:
+        self.closed = True
+
     def rediscover(self) -> None:
         self.looked += 1
 
