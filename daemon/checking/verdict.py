@@ -79,6 +79,7 @@ class Judging:
     ) -> Checked:
         seen = [finding for finding in found.values() if finding.level > Level.HOLD]
         over_all = [finding for finding in seen if self._rules[finding.rule].rule.suppresses_target]
+        lost = (None, None) in self._look.not_covered  # which says it of everything
         related = family({name: bound.rule for name, bound in self._rules.items()})
         explained_by = explanations(related, over_all or seen, moment)
         return Checked(
@@ -86,7 +87,7 @@ class Judging:
             up=self._look.up,
             findings=tuple(_in_order(over_all or seen, explained_by)),
             explained_by=explained_by,
-            not_covered=tuple(each for each in not_covered if not over_all or each.collector is None),
+            not_covered=tuple(each for each in not_covered if not lost or each.collector is None),
             problems=tuple(self._look.problems.values()),
         )
 

@@ -2,14 +2,17 @@
 
 import contextlib
 import json
+import threading
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from daemon.checking.passes import Pass
 from daemon.cli import codes
 from daemon.cli.check import code
+from daemon.settings import load
 from pgvigil.model.level import Level
 from pgvigil.postgres.limits import Limits
 from pgvigil.scratch.server import ScratchServer
@@ -177,3 +180,52 @@ def test_a_connection_that_is_ended_is_made_anew(checks: Checks, own_server: Scr
 
         checked = checks.look(checks.write(own_server.dsn()), between=end)
     assert (checked.up, checked.findings, checked.not_covered) == (True, (), ())
+
+
+def test_a_server_without_a_free_slot_is_full_not_down(checks: Checks, own_server: ScratchServer) -> None:
+    with psycopg.connect(own_server.dsn(), autocommit=True) as admin, contextlib.ExitStack() as undo:
+        watcher = own_server.dsn(user="watcher")
+        admin.execute("CREATE ROLE watcher LOGIN IN ROLE pg_monitor")
+        while True:
+            try:
+                undo.enter_context(contextlib.closing(psycopg.connect(watcher)))
+            except psycopg.OperationalError:
+                break
+        checked = checks.look(checks.write(watcher))
+    assert [(each.rule, each.level) for each in checked.findings] == [
+        ("connection_saturation", Level.CRITICAL)
+    ]
+    assert [(each.database, each.collector) for each in checked.not_covered] == [(None, None)]
+
+
+def test_a_view_that_may_not_be_read_is_a_problem_with_a_name(checks: Checks, shop: Database) -> None:
+    """The other collectors go on."""
+    role = f"r_{shop.name}"
+    shop.execute("REVOKE EXECUTE ON FUNCTION pg_stat_statements FROM PUBLIC")
+    with shop.server.connect() as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_monitor").format(sql.Identifier(role)))
+        try:
+            checked = checks.look(checks.write(shop.dsn(user=role), shop.name), between=quietly)
+        finally:
+            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    assert code([checked]) == codes.UNKNOWN
+    assert [each.collector for each in checked.not_covered] == ["statements"]
+    (problem,) = checked.problems
+    assert problem.slug == "privilege-missing"
+    assert "permission denied for function pg_stat_statements" in problem.sentence
+
+
+def test_targets_are_looked_at_side_by_side(checks: Checks, shop: Database) -> None:
+    """Each waits between its readings until the other does too; the one that is down holds up neither."""
+    more = "".join(
+        f'[[targets]]\nname = "{name}"\ndsn = {json.dumps(dsn)}\ndatabases = ["{shop.name}"]\n'
+        for name, dsn in (("gone", "host=127.0.0.1 port=1"), ("twin", shop.dsn()))
+    )
+    settings = load(checks.write(shop.dsn(), shop.name, more=more), {})
+    both = threading.Barrier(2)
+    results = Pass(settings, sample_s=10.0, wait=lambda _s: both.wait(30)).over(settings.targets)
+    assert [(each.name, each.up, code([each])) for each in results] == [
+        ("shop", True, codes.OK),
+        ("gone", False, codes.CRITICAL),
+        ("twin", True, codes.OK),
+    ]
