@@ -13,7 +13,7 @@ from pgvigil.model.evidence import Figure, Step
 from pgvigil.model.finding import Judgement
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc, SeverityParams
-from pgvigil.sql.identifiers import quote_name, quote_text
+from pgvigil.sql.identifiers import quote_name, quote_regclass
 from pgvigil.units import DurationS, format_size
 
 # REINDEX CONCURRENTLY names its new index ..._ccnew and, after the swap, the old one ..._ccold (and a number
@@ -110,13 +110,14 @@ def _drop(name: str) -> str:
 
 
 def _attach(row: InvalidIndex, name: str) -> tuple[Step, ...]:
-    table = quote_text(quote_name(row.relation_schema, row.relation))
+    table = quote_regclass(row.relation_schema, row.relation)
+    index = quote_regclass(row.schema, row.name)
     return (
         Step(
             "See which partitions have no attached index.",
             f"SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = {table}::regclass EXCEPT"
             " SELECT i.indrelid::regclass FROM pg_inherits AS h JOIN pg_index AS i ON i.indexrelid = h.inhrelid"
-            f" WHERE h.inhparent = {quote_text(name)}::regclass",
+            f" WHERE h.inhparent = {index}::regclass",
         ),
         Step("For each: CREATE INDEX CONCURRENTLY on the partition, with the same columns."),
         Step(

@@ -42,6 +42,11 @@ def quote_name(*parts: str) -> str:
     return ".".join(quote_identifier(part) for part in parts)
 
 
+def quote_regclass(*parts: str) -> str:
+    """A qualified name as a string constant to be cast to regclass, which knows no `U&` of its own."""
+    return quote_text(".".join('"' + part.replace('"', '""') + '"' for part in parts))
+
+
 def quote_text(text: str) -> str:
     """`text` as a string constant."""
     return _quoted(text, "'")

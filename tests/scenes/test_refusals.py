@@ -156,27 +156,22 @@ def _last_read(target: dict[str, object]) -> str:
 
 DOWN = """
 [rules.target_down]
-for = "1s"
+for = "0s"
 
 [[targets]]
-name = "refused"
+name = "away"
 dsn = "host=127.0.0.1 port={port} user=pgvigil"
-
-[[targets]]
-name = "nowhere"
-dsn = "host=pgvigil.invalid user=pgvigil"
 """
 
 
-def test_targets_that_cannot_be_reached_are_no_reason_not_to_start(tmp_path: Path) -> None:
-    """It starts, is ready and alive, and says of each that it is down and why; so does the command line."""
+def test_a_target_that_cannot_be_reached_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    """It starts, is ready and alive, and says that the target is down and why; so does the command line."""
     with running_daemon(tmp_path, DOWN.format(port=closed_port())) as daemon:
-        poll(lambda: daemon.get("/readyz")[0] == 200, 30, message="ready after each was tried")
+        poll(lambda: daemon.get("/readyz")[0] == 200, 30, message="ready after it was tried")
         assert daemon.get("/healthz") == (200, "ok\n")
-        poll(lambda: len(daemon.incidents("target_down", "firing")) == 2, 30)
-        why = {one["target"]: daemon.target(one["target"])["failure"]["kind"] for one in daemon.incidents()}
-        assert why == {"refused": "refused", "nowhere": "dns"}
-        assert daemon.metric('pgvigil_target_up{target="nowhere"}') == 0
+        daemon.wait_incident("target_down", "firing")
+        assert daemon.target("away")["failure"]["kind"] == "refused"
+        assert daemon.metric('pgvigil_target_up{target="away"}') == 0
         listed = subprocess.run(
             [sys.executable, "-m", "daemon", "incidents", "list", "-c", str(daemon.config)],
             capture_output=True,
@@ -185,4 +180,4 @@ def test_targets_that_cannot_be_reached_are_no_reason_not_to_start(tmp_path: Pat
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             check=True,
         )
-        assert listed.stdout.count("target_down") == 2
+        assert "connection refused" in listed.stdout

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_text
+from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_regclass, quote_text
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,11 @@ def test_a_name_is_quoted_only_where_it_must_be_and_shows_what_is_invisible(name
 
 def test_a_qualified_name_quotes_each_part() -> None:
     assert quote_name("public", "My Table") == 'public."My Table"'
+
+
+def test_a_name_to_be_cast_has_its_invisible_characters_in_the_constant() -> None:
+    assert quote_regclass("public", "a\"'b") == """'"public"."a""''b"'"""
+    assert quote_regclass("a\u202e\\") == "U&'\"a\\202E\\\\\"'"
 
 
 def test_a_text_cannot_leave_its_quotes() -> None:
