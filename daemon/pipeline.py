@@ -29,7 +29,8 @@ from pgvigil.store import StoreError
 log = structlog.get_logger(__name__)
 
 PARK_S = 600.0  # a rule that threw is left alone for this long
-_AVAILABILITY = "availability"  # the one feed that comes also while the target is down
+_AVAILABILITY = "availability"  # the one collector's feed that comes also while the target is down
+_FRESHNESS = "freshness"
 
 
 class Pipeline:
@@ -77,16 +78,19 @@ class Pipeline:
         if collector != _AVAILABILITY:
             self._uncovered(collector, database, failure.message)
 
-    def unavailable(self, availability: Availability, moment: Moment) -> None:
-        """The target could not be reached at all."""
+    def unavailable(self, availability: Availability, moment: Moment, *, told: bool) -> None:
+        """No session with the target. `told` says that a rule on availability tells of it; otherwise the
+        freshness of what is not read does, and is judged all the while.
+        """
         reason = availability.failure.message if availability.failure else "the target cannot be reached"
-        # A rule that watches availability answers for itself just below.
-        blind = [name for name, bound in self._rules.items() if _AVAILABILITY not in bound.rule.watches]
+        # Rules that watch what is still judged answer for themselves.
+        seeing = {_AVAILABILITY} if told else {_AVAILABILITY, _FRESHNESS}
+        blind = [name for name, bound in self._rules.items() if seeing.isdisjoint(bound.rule.watches)]
         self._tell(lambda: self._engine.not_covered(blind, EVERYWHERE, reason, moment))
         self._judge_internal(_AVAILABILITY, availability, 0.0, moment)
 
     def freshness(self, rows: tuple[Freshness, ...], interval_s: float) -> None:
-        self._judge_internal("freshness", rows, interval_s, self._now())
+        self._judge_internal(_FRESHNESS, rows, interval_s, self._now())
 
     def databases_are(self, names: Mapping[int, str], moment: Moment) -> None:
         """All databases of the server, by oid. Incidents of any other end: it was dropped, perhaps while

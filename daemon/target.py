@@ -296,4 +296,4 @@ class Target:
         if self._attempts == 1:
             log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)
         self._recorder.availability(availability, moment)
-        self._pipeline.unavailable(availability, moment)
+        self._pipeline.unavailable(availability, moment, told=self._unreachable)

@@ -55,18 +55,17 @@ def down_for(daemon: Api) -> timedelta:
     return datetime.now(UTC) - datetime.fromisoformat(since) if since else timedelta(0)
 
 
-def read_twice(daemon: Api) -> bool:
-    """Every fast collector succeeded at two more moments."""
-    for name in FAST:
-        seen = set()
+def read_twice(daemon: Api) -> None:
+    """Until every fast collector has succeeded at two more moments."""
+    seen: dict[str, set[str]] = {name: set() for name in FAST}
 
-        def another(name: str = name, seen: set[str] = seen) -> bool:
+    def all_read() -> bool:
+        for name, stamps in seen.items():
             found = daemon.collector("shop", name)
-            seen.add(found["last_success_at"] if found else "")
-            return len(seen) > 2
+            stamps.add(found["last_success_at"] if found else "")
+        return all(len(stamps) > 2 for stamps in seen.values())
 
-        poll(another, 20, message=f"{name} reads")
-    return True
+    poll(all_read, 20, message=f"all read: {seen}")
 
 
 def test_a_frozen_server_is_one_message_and_no_collector_is_called_stale(

@@ -56,6 +56,8 @@ def test_a_connection_refused_for_want_of_a_privilege_is_told(
             assert daemon.incidents("target_down") == []
             admin.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
             daemon.wait_incident("collector_stale", "resolved")
+            changes = {event["change"] for event in daemon.events("incident")}
+            assert changes <= {"fired", "worse", "resolved"}, "it does not flicker with each attempt"
 
 
 def test_after_a_sleep_of_the_machine_no_collector_is_blamed(
