@@ -36,6 +36,7 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+MOST_PAGES = 64  # far below the limit of connections, so that probes are answered beside them
 _GZIP_LEVEL = 1  # the text shrinks some 15-fold already at the cheapest level
 
 
@@ -160,7 +161,24 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": detail}, status)
 
 
-def _guarded(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+class _Crowd:
+    """How many answers of page and API are being made; touched by the event loop only."""
+
+    def __init__(self) -> None:
+        self._here = 0
+
+    async def make(self, handler: Callable[[Request], Response], request: Request) -> Response:
+        """The answer, made by a thread; the many that would wait for one are turned away."""
+        if self._here >= MOST_PAGES:
+            raise HTTPException(503, "too many requests at once")
+        self._here += 1
+        try:
+            return await asyncio.to_thread(handler, request)
+        finally:
+            self._here -= 1
+
+
+def _guarded(handler: Callable[[Request], Any], crowd: _Crowd) -> Callable[[Request], Any]:
     """The HTTP boundary: a defect in one answer is logged and answered, and harms nothing else."""
 
     async def call(request: Request) -> Response:
@@ -168,7 +186,7 @@ def _guarded(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
             if asyncio.iscoroutinefunction(handler):
                 response: Response = await handler(request)
                 return response
-            return await asyncio.to_thread(handler, request)
+            return await crowd.make(handler, request)
         except HTTPException:
             raise
         except Exception as error:  # the HTTP boundary
@@ -191,6 +209,7 @@ def build(sources: Sources, token: str = "") -> ASGIApp:
         "/api/v1/statements": answers.statements,
         "/": answers.page,
     }
-    routes = [Route(path, _guarded(handler), methods=["GET"]) for path, handler in table.items()]
+    crowd = _Crowd()
+    routes = [Route(path, _guarded(handler, crowd), methods=["GET"]) for path, handler in table.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
     return TokenGate(app, token) if token else app

@@ -6,6 +6,7 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
+from daemon.http.connections import Connection
 from pgvigil.problems import Problem, SetupError
 
 START_LIMIT_S = 10.0
@@ -44,6 +45,7 @@ class HttpServer:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                http=Connection,
                 timeout_keep_alive=20,
                 limit_concurrency=200,
                 timeout_graceful_shutdown=2,

@@ -3,9 +3,12 @@
 import base64
 import gzip
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from daemon.board import Board
 from daemon.clock import Ticker, system_now
 from daemon.health import Health
+from daemon.http import connections
 from daemon.http.app import Sources, build
 from daemon.http.server import HttpServer, bind
 from daemon.metrics.exposition import Exposition
@@ -30,9 +34,12 @@ class World:
     stuck_s: float = 0.0
     writable: bool = True
     url: str = ""
+    hold: threading.Event | None = None  # pages wait for it
     sources: Sources | None = None
 
     def incidents(self, states: Sequence[State] | None, target: str | None, limit: int) -> Sequence[Incident]:
+        if self.hold is not None:
+            assert self.hold.wait(10)
         found = [
             item
             for item in (incident(), incident(id=8, state=State.RESOLVED))
@@ -207,3 +214,52 @@ def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) ->
         assert [world.get(path)[0] for path in ("/metrics", "/healthz")] == [200, 200]
     finally:
         gated.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: pgvigil\r\n"], ids=["silent", "half"])
+def test_probes_are_answered_beside_many_that_ask_for_nothing(world: World, sent: bytes) -> None:
+    """Connections that never finish a request lose their places to those that do."""
+    with ExitStack() as stack:
+        for _ in range(2 * connections.MOST):
+            stack.enter_context(_connected(world)).sendall(sent)
+        for path in ("/healthz", "/metrics", "/readyz", "/healthz"):
+            assert world.get(path)[1] != "Service Unavailable"
+        assert world.get("/healthz")[0] == 200
+
+
+def test_a_request_that_does_not_come_ends_the_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one, and also a second one that stops half-way."""
+    monkeypatch.setattr(connections, "HEAD_LIMIT_S", 0.2)
+    for first in (b"", b"GET /healthz HTTP/1.1\r\nHost: pgvigil\r\n\r\n"):
+        with _connected(world) as client:
+            client.sendall(first)
+            if first:
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            client.sendall(b"GET / HTTP/1.1\r\n")
+            with suppress(ConnectionResetError):
+                assert client.recv(4096) == b""
+
+
+def test_probes_are_answered_beside_many_pages(world: World) -> None:
+    """Pages that take long are turned away from some number on; health and metrics are not."""
+    release = threading.Event()
+    world.hold = release
+    request = b"GET /api/v1/incidents HTTP/1.1\r\nHost: pgvigil\r\n\r\n"
+    with ExitStack() as stack:
+        clients = [stack.enter_context(_connected(world)) for _ in range(100)]
+        try:
+            for client in clients:
+                client.sendall(request)
+            assert clients[-1].recv(4096).startswith(b"HTTP/1.1 503")
+            assert world.get("/healthz")[0] == 200
+            assert world.get("/metrics")[0] == 200
+        finally:
+            release.set()
+        assert clients[0].recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def _connected(world: World) -> socket.socket:
+    host, _, port = world.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
