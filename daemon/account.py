@@ -12,7 +12,8 @@ from daemon.metrics.own import OwnStats, SinkStats
 from daemon.pipeline import Pipeline
 from daemon.supervisor import Supervisor
 from pgvigil.model.incident import Transition
-from pgvigil.store import Store
+from pgvigil.store import Store, StoreError
+from pgvigil.store.deliveries import Queue
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Account:
     def stats(self) -> OwnStats:
         rule_errors: Counter[str] = Counter()
         for pipeline in self.pipelines:
-            rule_errors.update(pipeline.rule_errors)
+            rule_errors.update(dict(pipeline.rule_errors))  # a copy: lanes add to it
         return OwnStats(
             sinks=self._sinks(),
             rule_errors=rule_errors,
@@ -64,15 +65,22 @@ class Account:
         )
 
     def _sinks(self) -> dict[str, SinkStats]:
-        queues = self.store.deliveries.stats()
+        queues = self._queues()
         sinks = {}
         for name, outbox in self.outboxes.items():
-            queue = queues.get(name)
+            queue = None if queues is None else queues.get(name, Queue())
             sinks[name] = SinkStats(
                 attempts=outbox.stats().outcomes,
-                pending=queue.pending if queue else 0,
-                parked=queue.parked if queue else 0,
-                oldest_pending_at=queue.oldest_due_since if queue else None,
+                pending=None if queue is None else queue.pending,
+                parked=None if queue is None else queue.parked,
+                oldest_pending_at=None if queue is None else queue.oldest_due_since,
                 fallbacks=outbox.sink.fallbacks,
             )
         return sinks
+
+    def _queues(self) -> Mapping[str, Queue] | None:
+        """None when the store cannot be read: all other figures are shown all the same."""
+        try:
+            return self.store.deliveries.stats()
+        except StoreError:
+            return None

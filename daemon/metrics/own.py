@@ -16,8 +16,8 @@ class SinkStats:
     """`attempts` counts calls by outcome (ok, rate_limited, transient, ambiguous, rejected, ...)."""
 
     attempts: Mapping[str, int] = field(default_factory=dict)
-    pending: int = 0
-    parked: int = 0
+    pending: int | None = 0  # None: not known
+    parked: int | None = 0
     oldest_pending_at: datetime | None = None
     fallbacks: Mapping[str, int] = field(default_factory=dict)
 
@@ -114,8 +114,8 @@ def _about_sinks(stats: OwnStats) -> Sequence[Metric]:
             simpler.add_metric([name, form], count)
         for outcome, count in sorted(sink.attempts.items()):
             attempts.add_metric([name, outcome], count)
-        pending.add_metric([name], sink.pending)
-        parked.add_metric([name], sink.parked)
-        if sink.oldest_pending_at is not None:
-            oldest.add_metric([name], sink.oldest_pending_at.timestamp())
+        since = None if sink.oldest_pending_at is None else sink.oldest_pending_at.timestamp()
+        for family, value in ((pending, sink.pending), (parked, sink.parked), (oldest, since)):
+            if value is not None:
+                family.add_metric([name], value)
     return [attempts, pending, parked, oldest, simpler]

@@ -235,8 +235,9 @@ def test_a_request_that_does_not_come_ends_the_connection(
     for first in (b"", b"GET /healthz HTTP/1.1\r\nHost: pgvigil\r\n\r\n"):
         with _connected(world) as client:
             client.sendall(first)
-            if first:
-                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            answered = b""
+            while first and not answered.endswith(b"ok\n"):
+                answered += client.recv(4096)
             client.sendall(b"GET / HTTP/1.1\r\n")
             with suppress(ConnectionResetError):
                 assert client.recv(4096) == b""
