@@ -1,6 +1,6 @@
 """The databases of one target: followed as they come and go, read one after another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from daemon.clock import Now
@@ -75,6 +75,7 @@ class Databases:
         """Read with this collector in every followed database."""
         for database in self._following.followed:
             self._lane.due(self._reading(scheduled, database), tick=tick)
+        self._look_up(self._pipeline.relations.known())  # they may have been renamed
 
     def follow(self, session: Session) -> None:
         """Read the list of databases: new ones are read at once, the incidents of others end."""
@@ -94,7 +95,10 @@ class Databases:
 
     def fetch_names(self) -> None:
         """Look up the relations that a rule wanted to name."""
-        for oid, relations in self._pipeline.relations.take_wanted().items():
+        self._look_up(self._pipeline.relations.take_wanted())
+
+    def _look_up(self, wanted: Mapping[int, set[int]]) -> None:
+        for oid, relations in wanted.items():
             database = self._following.names.get(oid)
             if database is not None:
                 run = partial(self._learn_names, oid, relations)

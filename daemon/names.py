@@ -9,7 +9,7 @@ MOST = 10_000  # names kept per target; a name is some 100 bytes
 class Names:
     """A cache of one target. Looking up an unknown name notes it as wanted; the lane fetches it soon after.
 
-    A rename is seen when the entry is dropped: `forget` is called whenever a database's relations are read.
+    A rename is seen when `known` is looked up again, which the lane does whenever it visits the databases anyway.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,9 @@ class Names:
         while len(self._known) > MOST:
             self._known.popitem(last=False)
 
-    def forget(self, database_oid: int) -> None:
-        for key in [key for key in self._known if key[0] == database_oid]:
-            del self._known[key]
+    def known(self) -> dict[int, set[int]]:
+        """What has been looked up, relation oids by database oid."""
+        found: dict[int, set[int]] = {}
+        for database_oid, relation_oid in tuple(self._known):
+            found.setdefault(database_oid, set()).add(relation_oid)
+        return found

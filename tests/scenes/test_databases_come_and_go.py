@@ -8,6 +8,7 @@ import pytest
 
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import InProcessDaemon, daemon_in_process
+from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
 
 CONFIG = """
@@ -212,3 +213,43 @@ def test_a_role_with_two_connections_reads_every_database(own_server: ScratchSer
 def read_databases(daemon: InProcessDaemon) -> set[str]:
     collectors = daemon.target("shop")["collectors"]
     return {one["database"] for one in collectors if one["last_success_at"] and one["database"]}
+
+
+def test_a_table_that_was_renamed_is_told_under_its_new_name(
+    own_server: ScratchServer, tmp_path: Path
+) -> None:
+    """Names are remembered, and looked up again each time that the databases are visited."""
+    make_database(own_server, "app")
+    config = CONFIG.format(dsn=own_server.dsn()) + QUICK_LOCKS
+    with daemon_in_process(tmp_path, config) as daemon:
+        assert "public.orders" in held_up(own_server, daemon, "orders")
+        run(own_server, "ALTER TABLE orders RENAME TO sales", database="app")
+        assert "public.sales" in held_up(own_server, daemon, "sales")
+
+
+QUICK_LOCKS = """
+[collectors.lock_waits]
+interval = "1s"
+
+[rules.blocking_chain]
+warning = "1s"
+keep_firing_for = "0s"
+"""
+
+
+def held_up(server: ScratchServer, daemon: InProcessDaemon, table: str) -> str:
+    """What the tree of waits says once it has a name for the table."""
+
+    def named() -> str:
+        trees = [
+            block["text"]
+            for one in daemon.incidents("blocking_chain", "firing")
+            for block in one["evidence"]["blocks"]
+        ]
+        return "".join(tree for tree in trees if f"public.{table}" in tree)
+
+    with (
+        idle_in_transaction(server.dsn("app"), f"LOCK TABLE {table}"),
+        blocked_session(server.dsn("app"), f"SELECT FROM {table}"),
+    ):
+        return poll(named, 15, message=f"{table} is named")
