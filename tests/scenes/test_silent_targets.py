@@ -122,7 +122,7 @@ def test_healthy_targets_are_on_time_among_silent_ones(start_server: StartServer
         daemon = stack.enter_context(daemon_in_process(tmp_path, config(healthy, freezing, listeners)))
         watch = Watch(daemon)
         poll(lambda: watch.look() >= 2, 25, message="some time among silent targets")
-        assert all(daemon.target(f"freezing{n}")["up"] for n in range(8))
+        poll(lambda: all(daemon.target(f"freezing{n}")["up"] for n in range(8)), 30)
         freezing.sigstop()
         poll(lambda: watch.look() >= 5, 30, message="twenty seconds in all")
         assert daemon.get("/healthz")[0] == 200
