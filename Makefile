@@ -22,9 +22,10 @@ setup: $(BIN)/.ready ## virtual environment with everything
 demo: setup ## PostgreSQL + workload + trouble + alerts, on this machine (ARGS="--seconds 60")
 	@$(BIN)/pgvigil demo $(ARGS)
 
-# Two workers, a file at a time, each with servers of its own. The order is ours (tests/conftest.py): scenes first.
+# A file at a time to a worker, each with servers of its own; three, because scenes mostly wait. The order is ours
+# (tests/conftest.py): scenes first.
 PYTEST := $(BIN)/python -m pytest
-PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup ## all tests that need only this machine
 	$(PYTEST) $(PARALLEL) -m "not containers" $(ARGS)

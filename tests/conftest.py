@@ -29,8 +29,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenes wait for minutes in all; first, so that with several workers none of them is left to one at the end."""
-    items.sort(key=lambda item: "scenes" not in item.path.parts)
+    """What waits for minutes goes first, so that with several workers none of it is left to one at the end."""
+    items.sort(key=lambda item: {"scenes", "demo"}.isdisjoint(item.path.parts))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
