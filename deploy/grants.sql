@@ -5,7 +5,7 @@
 DO $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgvigil') THEN
-    -- Three lanes, one connection each, and room for the one that is just being replaced.
+    -- Two connections, room for the one that is just being replaced, and for `pgvigil check` besides.
     CREATE ROLE pgvigil LOGIN CONNECTION LIMIT 5;
   END IF;
 END

@@ -115,8 +115,14 @@ class MagnitudeParams(RuleParams):
     def _ordered(self) -> "MagnitudeParams":
         given = [value for value in (self.clear, self.warning, self.critical) if value is not None]
         if given != sorted(given):
-            raise ValueError("clear <= warning <= critical must hold")
+            raise ValueError(f"clear <= warning <= critical must hold, and they are {self._levels()}")
         return self
+
+    def _levels(self) -> str:
+        """As people write them; some may be defaults, or come from another override."""
+        written = self.model_dump()
+        levels = {key: written[key] for key in ("clear", "warning", "critical")}
+        return ", ".join(f"{key} {value}" for key, value in levels.items() if value is not None)
 
 
 class DurationParams(MagnitudeParams):

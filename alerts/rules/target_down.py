@@ -103,11 +103,11 @@ _WORDS = {
     ),
     FailureKind.AUTHENTICATION: _Words(
         "authentication failed",
-        "The role's password was changed or has expired, or pg_hba.conf no longer admits pgvigil's host."
+        "The role's password is missing, was changed or has expired, or pg_hba.conf no longer admits pgvigil's host."
         " The server itself is up.",
         "Try the DSN by hand from pgvigil's host with psql.",
         "Check VALID UNTIL and LOGIN of the role, and the pg_hba.conf line that it should match.",
-        "If the password was rotated, update the password file or command that pgvigil reads.",
+        "If no password was supplied, or it was rotated, mend the password file or command that pgvigil reads.",
     ),
     FailureKind.SILENT: _Words(
         "connected or connecting, and no answer within the deadline",

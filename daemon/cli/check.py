@@ -14,7 +14,7 @@ from alerts.sinks.console import step_lines
 from daemon.checking.passes import Pass
 from daemon.checking.result import Checked, NotCovered
 from daemon.cli import codes
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.jsonable import finding as as_object
 from daemon.jsonable import problem as problem_object
 from daemon.settings import Settings, TargetSettings
@@ -26,7 +26,7 @@ from pgvigil.problems import SetupError
 from pgvigil.text import one_line
 from pgvigil.units import format_duration, parse_duration_s
 
-app = typer.Typer(help="Look at every target once, now, and say what is wrong.")
+app = command_app("Look at every target once, now, and say what is wrong.")
 
 _CODES = {Level.INFO: codes.OK, Level.WARNING: codes.WARNING, Level.CRITICAL: codes.CRITICAL}
 _ALIKE = 10  # findings of one rule and level that are printed
@@ -50,7 +50,9 @@ def check(
     ] = "10s",
     json: AsJson = False,
 ) -> None:
-    """Look at every target once, now: nothing is stored and nobody is told but you.
+    """Look at every target once, now, and say what is wrong.
+
+    Nothing is stored and nobody is told but you.
 
     Exit code: 2 when something critical was found, else 1 for a warning, else 3 when something could not be
     looked at, else 0. How long a condition lasts (`for`) does not count.

@@ -5,13 +5,13 @@ from dataclasses import asdict
 import typer
 
 from daemon.cli import codes
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.settings import ConfigErrors, Settings
 from daemon.settings.generate import example
 from daemon.settings.json_schema import json_schema
 from daemon.settings.plugins import Plugins
 
-app = typer.Typer(no_args_is_help=True, help="Check, print and describe the configuration.")
+app = command_app("Check, print and describe the configuration.", group=True)
 
 
 @app.callback()
@@ -21,7 +21,7 @@ def config() -> None:
 
 @app.command()
 def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
-    """Report every error of the configuration at once, with file, line and key."""
+    """Report every error at once, with file, line and key."""
     try:
         settings = load_settings(config)
     except ConfigErrors as errors:
@@ -38,7 +38,7 @@ def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
 
 @app.command("example")
 def print_example() -> None:
-    """Print a configuration with every key, its meaning and its default."""
+    """Print every key with its meaning and its default."""
     typer.echo(example.text(Plugins.installed()), nl=False)
 
 

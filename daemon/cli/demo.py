@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Play a story of trouble on a throw-away PostgreSQL and show what Slack would get.")
+from daemon.cli.common import command_app
+
+app = command_app("Play a story of trouble on a PostgreSQL of its own.")
 
 
 @app.command()
@@ -14,7 +16,10 @@ def demo(
         typer.Option("--seconds", min=1, help="End after so many seconds; without it at Ctrl-C."),
     ] = None,
 ) -> None:
-    """Play a story of trouble on a throw-away PostgreSQL and show what Slack would get."""
+    """Play a story of trouble on a PostgreSQL of its own.
+
+    Shows what Slack would get, and leaves nothing behind.
+    """
     from rich.console import Console
 
     from daemon.demo.play import play

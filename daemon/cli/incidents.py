@@ -9,7 +9,7 @@ import typer
 
 from alerts.render import view
 from alerts.sinks.console import as_text
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.clock import system_now
 from daemon.jsonable import incident as as_object
 from daemon.jsonable import stamp
@@ -19,7 +19,7 @@ from pgvigil.store.store import Store
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
-app = typer.Typer(no_args_is_help=True, help="List incidents and show one with its history.")
+app = command_app("List incidents and show one with its history.", group=True)
 OPEN = tuple(state for state in State if state is not State.RESOLVED)
 
 
@@ -77,7 +77,7 @@ def _store(config: Any) -> Store:
 
 def rows(found: Sequence[Incident], now: datetime) -> Iterator[str]:
     """One line for each, in columns."""
-    cells = [("INCIDENT", "SEVERITY", "STATE", "SINCE", "RULE", "WHERE", "SUMMARY")]
+    cells = [("INCIDENT", "SEVERITY", "STATE", "AGE", "RULE", "WHERE", "SUMMARY")]
     cells += [_row(item, now) for item in found]
     widths = [max(len(row[column]) for row in cells) for column in range(6)]
     for *columns, summary in cells:

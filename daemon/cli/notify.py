@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli import codes
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, load_settings, print_json
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.clock import system_now
 from daemon.settings.errors import nearest
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
@@ -18,7 +18,7 @@ from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 
-app = typer.Typer(no_args_is_help=True, help="Try the sinks out.")
+app = command_app("Try the sinks out.", group=True)
 SETUP_FAILURES = (DeliveryFailure.MISCONFIGURED, DeliveryFailure.REJECTED, DeliveryFailure.GONE)
 
 
@@ -134,5 +134,5 @@ def _print(trials: list[Trial]) -> None:
     for trial in trials:
         sent = f"failed: {trial.error}" if trial.error else "sent, and resolved"
         typer.echo(f"{trial.sink} ({trial.kind}): {sent}", err=bool(trial.error))
-        for problem in trial.problems:
+        for problem in (each for each in trial.problems if each != trial.error):
             typer.echo(f"  problem: {problem}", err=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.common import AsJson, print_json
+from daemon.cli.common import AsJson, command_app, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
 from daemon.settings.generate.reference import FEED_OF_INSTANCE
@@ -15,8 +15,8 @@ from daemon.settings.plugins import Plugins
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
 from pgvigil.plugins import Rule
 
-app = typer.Typer(no_args_is_help=True, help="List and explain the rules.")
-WIDTH = 100
+app = command_app("List and explain the rules.", group=True)
+WIDTH = 80
 
 
 @app.callback()
@@ -34,7 +34,7 @@ def list_rules(*, json: AsJson = False) -> None:
     width = max(map(len, found), default=0)
     for name, rule in found.items():
         typer.echo(f"{name:<{width}}  {levels(rule)}")
-        typer.echo(f"{'':<{width}}  {_first_sentence(rule)}")
+        typer.echo("\n".join(_indented(_first_sentence(rule), width + 2)))
 
 
 @app.command()
@@ -119,9 +119,7 @@ def _parameters(rule: Rule[Any]) -> Iterator[str]:
     width = max(len(doc.key) for doc in docs)
     for doc in docs:
         yield f"  {doc.key:<{width}}  {_default(doc)}  ({doc.takes})"
-        yield from textwrap.wrap(
-            doc.description, WIDTH, initial_indent=" " * (width + 4), subsequent_indent=" " * (width + 4)
-        )
+        yield from _indented(doc.description, width + 4)
 
 
 def _default(doc: KeyDoc) -> str:
@@ -136,4 +134,8 @@ def _titled(title: str, text: str) -> Iterator[str]:
 
 
 def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return _indented(text, 2)
+
+
+def _indented(text: str, by: int) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * by, subsequent_indent=" " * by)

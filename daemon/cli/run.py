@@ -2,9 +2,9 @@
 
 import typer
 
-from daemon.cli.common import DEFAULT_CONFIG, ConfigFile, load_settings
+from daemon.cli.common import DEFAULT_CONFIG, ConfigFile, command_app, load_settings
 
-app = typer.Typer(help="Watch the configured targets until SIGTERM.")
+app = command_app("Watch the configured targets until SIGTERM.")
 
 
 @app.command()

@@ -33,7 +33,7 @@ class Dsn:
         except psycopg.Error:
             raise ValueError(
                 "not a connection string that libpq understands: write key=value pairs (values with spaces in"
-                " single quotes) or a postgresql:// URL"
+                " single quotes) or a connection URL"
             ) from None
         if "service" in given:
             raise ValueError("service= is not supported: write host, port, dbname and user out")

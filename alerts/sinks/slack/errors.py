@@ -68,6 +68,8 @@ class RefusedError(Exception):
     def as_delivery(self, creates: bool) -> DeliveryError:
         """What the outbox is told. An unknown name waits for people rather than being lost."""
         words = f"Slack says {self.error}" + (f" ({self.detail})" if self.detail else "")
+        if self.error in AUTHENTICATION:
+            words += ": the token or webhook is wrong, expired or revoked"
         return DeliveryError(_kind(self.error, creates), words)
 
 

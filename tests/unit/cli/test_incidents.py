@@ -38,7 +38,7 @@ def run(config: Path, *arguments: str) -> int:
 def test_open_ones_are_listed_the_newest_first(config: Path, capsys: Capture) -> None:
     assert run(config, "list") == codes.OK
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["INCIDENT", "SEVERITY", "STATE", "SINCE", "RULE", "WHERE", "SUMMARY"]
+    assert head.split() == ["INCIDENT", "SEVERITY", "STATE", "AGE", "RULE", "WHERE", "SUMMARY"]
     assert [row.split()[0] for row in rows] == ["INC-2", "INC-1"]
     assert "orders-prod/shop" in rows[1]
     assert "23 sessions blocked 4m12s by pid 8123" in rows[1]

@@ -79,7 +79,10 @@ def test_an_override_is_checked_where_it_stands(errors_of: ErrorsOf) -> None:
             'pgvigil.toml:3: rules.slow_query.overrides."a*".min_calls = 0: should be greater than or equal to 1;'
             " allowed: a whole number, 1 to 1000"
         ),
-        "pgvigil.toml:4: rules.slow_query.overrides.b: clear <= warning <= critical must hold",
+        (
+            "pgvigil.toml:4: rules.slow_query.overrides.b: clear <= warning <= critical must hold, and they are"
+            " warning 1h, critical 5s"
+        ),
         "pgvigil.toml:7: rules.slow_query.overrides.c = 4: must be a table",
     ]
 
@@ -92,7 +95,10 @@ def test_overrides_that_only_clash_together_are_found(errors_of: ErrorsOf) -> No
         + '[rules.slow_query.overrides."env=prod"]\nwarning = "3s"\n'
     )
     assert errors == [
-        'pgvigil.toml:15: rules.slow_query.overrides."env=prod": clear <= warning <= critical must hold'
+        (
+            'pgvigil.toml:15: rules.slow_query.overrides."env=prod": clear <= warning <= critical must hold,'
+            " and they are warning 3s, critical 1s"
+        )
     ]
 
 
