@@ -11,6 +11,7 @@ from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled
 from daemon.recorder import Recorder
 from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.plugins import LaneKind
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.names import relation_names
 from pgvigil.postgres.session import Session, list_databases
@@ -21,7 +22,7 @@ def nothing(_given: object) -> None:
 
 
 class Databases:
-    """Owns the databases lane. What cannot be read is shown as not covered, with the reason."""
+    """Owns the databases lane and the heavy one. What cannot be read is shown as not covered, with the reason."""
 
     def __init__(
         self,
@@ -49,10 +50,12 @@ class Databases:
         self._unreadable: dict[str, str] = {}  # the last visit failed: why
         self._listed = False
         self._lane = DatabasesLane(f"{target}/databases", now, pool=pool, connect=self._visit)
+        # What takes long has a connection of its own while it runs, so that it delays nothing else.
+        self._heavy = DatabasesLane(f"{target}/heavy", now, pool=pool, connect=self._visit)
 
     @property
     def busy_s(self) -> float:
-        return self._lane.busy_s
+        return max(self._lane.busy_s, self._heavy.busy_s)
 
     @property
     def looked_everywhere(self) -> bool:
@@ -62,19 +65,25 @@ class Databases:
     @property
     def missed(self) -> dict[tuple[str, str | None], int]:
         """Missed ticks by collector and database."""
-        split = {key.partition(" ")[::2]: ticks for key, ticks in dict(self._lane.missed).items()}
+        missed = dict(self._lane.missed) | dict(self._heavy.missed)
+        split = {key.partition(" ")[::2]: ticks for key, ticks in missed.items()}
         return {(collector, database): ticks for (collector, database), ticks in split.items()}
 
     def close(self) -> None:
         self._lane.close()
+        self._heavy.close()
 
     def interrupt(self) -> None:
         self._lane.interrupt()
+        self._heavy.interrupt()
+
+    def _lane_of(self, scheduled: Scheduled) -> DatabasesLane:
+        return self._heavy if scheduled.collector.lane is LaneKind.HEAVY else self._lane
 
     def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
         """Read with this collector in every followed database."""
         for database in self._following.followed:
-            self._lane.due(self._reading(scheduled, database), tick=tick)
+            self._lane_of(scheduled).due(self._reading(scheduled, database), tick=tick)
         self._look_up(self._pipeline.relations.known())  # they may have been renamed
 
     def follow(self, session: Session) -> None:
@@ -121,10 +130,11 @@ class Databases:
         self._look(database)
         for scheduled in self._collectors:
             self._recorder.expect(scheduled.collector.name, database, scheduled.interval_s, self._now())
-            self._lane.due(self._reading(scheduled, database), tick=False)
+            self._lane_of(scheduled).due(self._reading(scheduled, database), tick=False)
 
     def _forget(self, database: str) -> None:
         self._lane.forget(database)
+        self._heavy.forget(database)
         self._looked.discard(database)
         self._unreadable.pop(database, None)
         for scheduled in self._collectors:

@@ -88,7 +88,7 @@ class Target:
             pool=lambda: workers.connects if self._server.disconnected else workers.polls,
             connect=connect,
             following=following,
-            collectors=[s for s in scheduled.values() if s.collector.lane is LaneKind.DATABASES],
+            collectors=[s for s in scheduled.values() if s.collector.lane is not LaneKind.SERVER],
             reading=self._reading,
             visited=self._visited,
             pipeline=pipeline,
