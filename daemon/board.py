@@ -1,5 +1,6 @@
 """What the daemon knows right now, as ready-made frozen values: metrics, API and page read only this."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,16 +73,33 @@ class TargetView:
 
 
 class Board:
-    """The latest view of each target. Publishing replaces a reference, so readers need no lock."""
+    """The latest view of each target. Publishing replaces a reference, so readers need no lock.
+
+    `problems` are those of pgvigil's own set-up, which no target's view has: store, sinks, routes, rules.
+    """
 
     def __init__(self) -> None:
         self._targets: dict[str, TargetView] = {}
+        self._problems: dict[str, Problem] = {}
+        self._noting = threading.Lock()
 
     def publish(self, view: TargetView) -> None:
         self._targets = {**self._targets, view.name: view}
 
     def withdraw(self, target: str) -> None:
         self._targets = {name: view for name, view in self._targets.items() if name != target}
+
+    def note(self, key: str, problem: Problem | None) -> bool:
+        """Note or clear what people must mend in pgvigil's own set-up; True when that is news."""
+        with self._noting:
+            before = self._problems.get(key)
+            others = {name: known for name, known in self._problems.items() if name != key}
+            self._problems = others if problem is None else {**others, key: problem}
+            return before != problem
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self._problems.values())
 
     @property
     def targets(self) -> tuple[TargetView, ...]:
