@@ -18,8 +18,9 @@ from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker, system_now
 from daemon.following import Following
 from daemon.health import Health
-from daemon.http.app import Sources, build
+from daemon.http.app import build
 from daemon.http.server import HttpServer, bind
+from daemon.http.sources import Sources
 from daemon.lanes.pool import Once, Pool
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
@@ -216,6 +217,7 @@ class Daemon:
             exposition=self._exposition,
             incidents=lambda states, target, limit: incidents.list(states=states, target=target, limit=limit),
             incident=incidents.get,
+            now=lambda: self._now().utc,
             grafana_url=self._settings.metrics.grafana_url.reveal(),
         )
 

@@ -17,13 +17,14 @@ from daemon.board import Board
 from daemon.clock import Ticker, system_now
 from daemon.health import Health
 from daemon.http import connections
-from daemon.http.app import Sources, build
+from daemon.http.app import build
 from daemon.http.server import HttpServer, bind
+from daemon.http.sources import Sources
 from daemon.metrics.exposition import Exposition
 from daemon.supervisor import Loop, Supervisor
 from pgvigil.model.incident import Incident, State
 from pgvigil.problems import SetupError
-from tests.support.views import down_view, incident, view
+from tests.support.views import T0, down_view, incident, view
 
 
 @dataclass
@@ -70,6 +71,7 @@ def world() -> Iterator[World]:
         exposition=Exposition(world.board, lambda: ()),
         incidents=world.incidents,
         incident=lambda number: incident() if number == 7 else None,
+        now=lambda: T0,
         grafana_url="https://grafana.example.com",
     )
     server = HttpServer(build(world.sources), bind("127.0.0.1:0"))

@@ -1,0 +1,61 @@
+"""The JSON API: objects with the list under its plural name."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from daemon import jsonable
+from daemon.http.sources import Sources
+from pgvigil.model.incident import Incident, State
+
+
+class Api:
+    """The endpoints as methods, so that each has the sources at hand."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def targets(self, _request: Request) -> Response:
+        return JSONResponse({"targets": [jsonable.target(view) for view in self._sources.board.targets]})
+
+    def incidents(self, request: Request) -> Response:
+        states = _states(request.query_params.get("state"))
+        limit = _limit(request.query_params.get("limit"))
+        found = self._sources.incidents(states, request.query_params.get("target"), limit)
+        return JSONResponse({"incidents": [jsonable.incident(item) for item in found]})
+
+    def incident(self, request: Request) -> Response:
+        return JSONResponse(jsonable.incident(incident_named(self._sources, request.path_params["name"])))
+
+    def statements(self, request: Request) -> Response:
+        wanted = request.query_params.get("target")
+        views = [view for view in self._sources.board.targets if wanted in (None, view.name)]
+        return JSONResponse({"statements": [row for view in views for row in jsonable.statements(view)]})
+
+
+def incident_named(sources: Sources, name: str) -> Incident:
+    """The incident `INC-7`, or plain `7`; a 404 when there is none."""
+    number = name.removeprefix("INC-")
+    found = sources.incident(int(number)) if number.isdecimal() and len(number) < 18 else None
+    if found is None:
+        raise HTTPException(404, f"there is no incident {name}")
+    return found
+
+
+def _states(text: str | None) -> tuple[State, ...] | None:
+    """The states of `?state=firing,unknown`; None means all. `open` stands for firing and unknown."""
+    if text is None:
+        return None
+    try:
+        words = text.replace("open", "firing,unknown").split(",")
+        return tuple(State(word) for word in words)
+    except ValueError as error:
+        raise HTTPException(400, f"state: {error}; use {', '.join(State)} or open") from error
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return 200
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1000:
+        raise HTTPException(400, "limit: a number from 1 to 1000")
+    return int(text)
