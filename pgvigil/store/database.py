@@ -18,6 +18,7 @@ from pgvigil.store.errors import StoreError
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0  # nobody else writes; only a copy or a hand-run sqlite3 can hold the lock
+WAL_BYTES = 16 * 1024 * 1024  # what the log keeps of the disk after a burst of writes
 STUCK_AFTER_S = 30.0  # a write takes milliseconds; one that takes this long is a hung disk
 
 
@@ -41,7 +42,13 @@ def raw_connection(location: str, *pragmas: str) -> sqlite3.Connection:
 
 def writing_engine(path: Path, mode: str = "rw") -> Engine:
     """One connection. Every transaction begins as a writer: an upgrade from reading would lose the race."""
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    pragmas = (
+        "auto_vacuum=INCREMENTAL",  # counts for a new file, and only before anything else is set
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"journal_size_limit={WAL_BYTES}",
+    )
     return _engine(lambda: raw_connection(uri(path, mode), *pragmas), "BEGIN IMMEDIATE", connections=1)
 
 

@@ -26,6 +26,7 @@ from pgvigil.model.delivery import Want
 from pgvigil.model.incident import Event, Incident, State, Transition
 from pgvigil.model.level import Level
 from pgvigil.store import deliveries
+from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
 from pgvigil.store.schema import EVIDENCE, KEYS, LABELS, LEVEL, METADATA, STAMP, STATE, STEPS, TEXT
 
@@ -171,10 +172,36 @@ class Incidents:
         """
         return self._database.write(lambda connection: _commit(connection, transitions, wants))
 
-    def prune(self, before: datetime) -> int:
-        """Forget what was resolved before `before`, with its history and deliveries; returns how many."""
-        old = delete(INCIDENT).where(INCIDENT.c.state == State.RESOLVED, INCIDENT.c.resolved_at < before)
-        return self._database.write(lambda connection: connection.execute(old).rowcount)
+    def prune(self, before: datetime, *, most: int | None = None) -> int:
+        """Forget what was resolved before `before`, and the oldest of more than `most` that are resolved.
+
+        Their history and deliveries go with them. Returns how many were forgotten.
+        """
+        resolved = INCIDENT.c.state == State.RESOLVED
+        forgotten = delete_in_batches(
+            self._database, INCIDENT.c.id, resolved & (INCIDENT.c.resolved_at < before)
+        )
+        if most is None:
+            return forgotten
+        beyond = (
+            select(INCIDENT.c.id)
+            .where(resolved)
+            .order_by(INCIDENT.c.resolved_at.desc(), INCIDENT.c.id.desc())
+        )
+        ids = self._database.read(lambda connection: list(connection.execute(beyond.offset(most)).scalars()))
+        return forgotten + delete_in_batches(self._database, INCIDENT.c.id, resolved, ids)
+
+    def trim_histories(self, most: int) -> int:
+        """Of each incident with more than `most` transitions keep the first and the newest; how many went."""
+        crowded = select(EVENT.c.incident_id).group_by(EVENT.c.incident_id).having(func.count() > most)
+        incidents = self._database.read(lambda connection: list(connection.execute(crowded).scalars()))
+        return sum(self._trim_history(incident_id, most) for incident_id in incidents)
+
+    def _trim_history(self, incident_id: int, most: int) -> int:
+        of_it = EVENT.c.incident_id == incident_id
+        middle = select(EVENT.c.seq).where(of_it).order_by(EVENT.c.seq.desc()).offset(most - 1)
+        seqs = self._database.read(lambda connection: list(connection.execute(middle).scalars()))
+        return delete_in_batches(self._database, EVENT.c.seq, of_it, seqs[:-1])
 
 
 def _commit(

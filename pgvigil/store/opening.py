@@ -13,21 +13,64 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pgvigil.problems import Problem, SetupError
-from pgvigil.store import location
+from pgvigil.store import copies, location
 from pgvigil.store.database import Database, raw_connection, uri
 from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import MIGRATIONS, REVISION
 
 MIGRATION_DEADLINE_S = 600.0
 _OUT_OF_SPACE_BYTES = 256 * 1024
-_CHECKED_AT_START_BYTES = 16 * 1024 * 1024  # about 20 ms to check; a larger store is checked where it is read
+CHECKED_AT_START_BYTES = 256 * 1024 * 1024  # 1.3 ms a megabyte; the daemon checks a larger one while it runs
 
 
-def prepare(path: Path) -> None:
-    """Make `path` a store of this program's revision; raises SetupError. The caller holds the lock."""
+def prepare(path: Path) -> copies.Recovered | None:
+    """Make `path` a store of this program's revision; raises SetupError. The caller holds the lock.
+
+    A damaged store is replaced by its last good copy, and what that cost is returned.
+    """
     _touch(path)
-    if _revision(path, uri(path, "rw"), check=True) != REVISION:
-        _migrate(path)
+    revision, recovered = _sound_revision(path)
+    if revision is None:
+        copies.set_aside(path)
+    if revision != REVISION:
+        _upgrade(path, revision)
+    return recovered
+
+
+def _sound_revision(path: Path) -> tuple[str | None, copies.Recovered | None]:
+    """The revision of the store, after a recovery where that was needed and possible."""
+    try:
+        return _revision(path, uri(path, "rw"), check=True), None
+    except DamagedError as error:
+        recovered = _recover(path, error)
+        return _revision(path, uri(path, "rw"), check=True), recovered
+
+
+def _recover(path: Path, error: "DamagedError") -> copies.Recovered:
+    """Raises `error` again when there is no copy, or none that can be read."""
+    copy = copies.last(path)
+    if copy is None or not _good(copy):
+        raise error
+    try:
+        return copies.restore(path, copy, error.why)
+    except OSError as cause:
+        raise location.unwritable(path, cause) from error
+
+
+def _good(copy: copies.Copy) -> bool:
+    try:
+        return _revision(copy.path, uri(copy.path, "ro"), check=True) is not None
+    except SetupError:
+        return False
+
+
+def _upgrade(path: Path, revision: str | None) -> None:
+    if revision is not None:
+        try:
+            copies.make_before_upgrade(path, revision)
+        except StoreError as error:
+            raise SetupError(_not_migrated(path, str(error))) from error
+    _migrate(path)
 
 
 def readable(path: Path) -> str:
@@ -83,10 +126,10 @@ def _read_revision(path: Path, connection: sqlite3.Connection, *, check: bool) -
         return None
     if not {"alembic_version", "incident"} <= tables:
         raise SetupError(_corrupt(path, "it is a database of another program"))
-    if check and path.stat().st_size <= _CHECKED_AT_START_BYTES:
+    if check and path.stat().st_size <= CHECKED_AT_START_BYTES:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise SetupError(_corrupt(path, "it is damaged"))
+            raise DamagedError(path, "it is damaged")
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return _known(path, str(row[0]) if row else "none")
 
@@ -112,9 +155,17 @@ def explain(path: Path, error: sqlite3.Error, code: int | None = None) -> SetupE
         primary == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _OUT_OF_SPACE_BYTES
     ):
         return location.disk_full(path)
-    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return SetupError(_corrupt(path, str(error)))
+    if copies.is_damage(error):
+        return DamagedError(path, str(error))
     return location.unwritable(path, OSError(str(error)))
+
+
+class DamagedError(SetupError):
+    """What the file holds is not what was written. A good copy may take its place."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(_corrupt(path, why))
+        self.why = why
 
 
 def _corrupt(path: Path, why: str) -> Problem:

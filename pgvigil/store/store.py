@@ -1,6 +1,7 @@
 """The store as the rest of pgvigil sees it."""
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Self
 
 from sqlalchemy import Connection
 
-from pgvigil.store import location, opening, state
+from pgvigil.store import care, copies, location, opening, state
 from pgvigil.store.database import Database, reading_engine, uri, writing_engine
 from pgvigil.store.deliveries import Deliveries
 from pgvigil.store.incidents import Incidents
@@ -27,6 +28,7 @@ class Store:
     deliveries: Deliveries
     texts: Texts
     state: StateValues
+    recovered: copies.Recovered | None  # what the opening had to mend
     _database: Database
     _lock: location.Lock | None
 
@@ -45,24 +47,31 @@ class Store:
         with ExitStack() as undo:
             lock = location.Lock(path)
             undo.callback(lock.release)
-            opening.prepare(path)
+            recovered = opening.prepare(path)
             database = Database(reading_engine(uri(path, "rw")), writing_engine(path), _probe)
             opening.first_write(path, database, _probe)
             undo.pop_all()
-        return cls._of(path, database, lock)
+        return cls._of(path, database, lock, recovered)
 
     @classmethod
     def _to_read(cls, path: Path) -> Self:
         return cls._of(path, Database(reading_engine(opening.readable(path)), None, _probe), None)
 
     @classmethod
-    def _of(cls, path: Path, database: Database, lock: location.Lock | None) -> Self:
+    def _of(
+        cls,
+        path: Path,
+        database: Database,
+        lock: location.Lock | None,
+        recovered: copies.Recovered | None = None,
+    ) -> Self:
         return cls(
             path=path,
             incidents=Incidents(database),
             deliveries=Deliveries(database),
             texts=Texts(database),
             state=StateValues(database),
+            recovered=recovered,
             _database=database,
             _lock=lock,
         )
@@ -76,6 +85,29 @@ class Store:
     def errors(self) -> int:
         """Failed writes since the store was opened."""
         return self._database.errors
+
+    def copy(self) -> copies.Copy:
+        """Replace the last good copy by one of now; nobody waits for it. Raises StoreError, and its subclass
+        DamagedStoreError when the store cannot be read to its end.
+        """
+        return copies.make(self.path)
+
+    @property
+    def last_copy(self) -> copies.Copy | None:
+        """The last good copy of this store, if there is one."""
+        return copies.last(self.path)
+
+    def prune(self, keep: care.Keep) -> care.Pruned:
+        """Forget what is beyond `keep`, in steps that hold up no other writer."""
+        return care.prune(self._database, keep)
+
+    def rewrite(self) -> None:
+        """Write the file anew without free pages; everybody waits."""
+        care.rewrite(self._database)
+
+    def rows(self) -> Mapping[str, int]:
+        """How many rows each table has."""
+        return care.rows(self._database)
 
     def close(self) -> None:
         self._database.close()

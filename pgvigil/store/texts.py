@@ -5,17 +5,21 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Integer,
+    Select,
     Table,
     UniqueConstraint,
     delete,
     func,
     insert,
     select,
+    true,
     tuple_,
 )
 
+from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
 from pgvigil.store.schema import METADATA, TEXT
 
@@ -57,8 +61,15 @@ class Texts:
 
     def forget(self, targets: Iterable[str]) -> int:
         """Drop the texts of every target that is not among `targets`; returns how many."""
-        others = delete(STATEMENT_TEXT).where(STATEMENT_TEXT.c.target.not_in(list(targets)))
-        return self._database.write(lambda connection: connection.execute(others).rowcount)
+        others = STATEMENT_TEXT.c.target.not_in(list(targets))
+        return delete_in_batches(self._database, STATEMENT_TEXT.c.seq, others)
+
+    def shrink(self, keep_chars: int) -> int:
+        """Drop the oldest texts beyond `keep_chars` of all targets together; returns how many."""
+        beyond = self._database.read(lambda connection: connection.scalar(_beyond(keep_chars, true())))
+        if beyond is None:
+            return 0
+        return delete_in_batches(self._database, STATEMENT_TEXT.c.seq, STATEMENT_TEXT.c.seq <= beyond)
 
 
 def _batches(keys: list[TextKey]) -> Iterable[list[TextKey]]:
@@ -98,13 +109,13 @@ def _put(connection: Connection, target: str, texts: Mapping[TextKey, str], keep
 
 
 def _shrink(connection: Connection, target: str, keep_chars: int) -> None:
+    of_target = STATEMENT_TEXT.c.target == target
+    beyond = _beyond(keep_chars, of_target).scalar_subquery()
+    connection.execute(delete(STATEMENT_TEXT).where(of_target, STATEMENT_TEXT.c.seq <= beyond))
+
+
+def _beyond(keep_chars: int, where: ColumnElement[bool]) -> Select[tuple[int]]:
+    """The newest text that is too much: with it and all newer ones there are more than `keep_chars`."""
     newest_first = func.sum(func.length(STATEMENT_TEXT.c.text)).over(order_by=STATEMENT_TEXT.c.seq.desc())
-    sizes = (
-        select(STATEMENT_TEXT.c.seq, newest_first.label("running"))
-        .where(STATEMENT_TEXT.c.target == target)
-        .subquery()
-    )
-    beyond = select(func.max(sizes.c.seq)).where(sizes.c.running > keep_chars).scalar_subquery()
-    connection.execute(
-        delete(STATEMENT_TEXT).where(STATEMENT_TEXT.c.target == target, STATEMENT_TEXT.c.seq <= beyond)
-    )
+    sizes = select(STATEMENT_TEXT.c.seq, newest_first.label("running")).where(where).subquery()
+    return select(func.max(sizes.c.seq)).where(sizes.c.running > keep_chars)
