@@ -19,6 +19,7 @@ from daemon.clock import Now, Ticker, system_now
 from daemon.following import Following
 from daemon.health import Health
 from daemon.http.app import build
+from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
 from daemon.lanes.pool import Once, Pool
@@ -28,7 +29,7 @@ from daemon.metrics.push import Pusher
 from daemon.pipeline import Pipeline
 from daemon.reading import scheduled
 from daemon.recorder import Recorder
-from daemon.settings.sections import TargetSettings
+from daemon.settings.sections import DaemonSettings, TargetSettings
 from daemon.settings.settings import Settings
 from daemon.statements import Statements
 from daemon.supervisor import Loop, Supervisor
@@ -90,7 +91,8 @@ class Daemon:
                 supervisor=self._supervisor,
             )
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
-            self._http = HttpServer(build(self._sources(), settings.daemon.api_token()), listener)
+            app = build(self._sources(), _hosts(settings.daemon), settings.daemon.api_token())
+            self._http = HttpServer(app, listener)
             undo.pop_all()
 
     @property
@@ -252,6 +254,14 @@ class Daemon:
         before = self._now().utc - timedelta(days=KEEP_DAYS)
         with contextlib.suppress(StoreError):  # counted by the store; tomorrow is another day
             log.info("pruned", incidents=self._store.incidents.prune(before))
+
+
+def _hosts(settings: DaemonSettings) -> Hosts:
+    return Hosts(
+        listen=settings.listen.host,
+        public_url=settings.public_url.reveal(),
+        allowed=settings.allowed_hosts,
+    )
 
 
 def _busy_s(target: Target) -> float:

@@ -14,18 +14,24 @@ from starlette.types import ASGIApp
 
 from daemon.http.api import Api
 from daemon.http.auth import TokenGate
+from daemon.http.headers import SafeHeaders
+from daemon.http.hosts import HostGate, Hosts
 from daemon.http.page import Page
 from daemon.http.probes import Probes
 from daemon.http.sources import Sources
+from daemon.http.static import Static
 
 log = structlog.get_logger(__name__)
 
 MOST_PAGES = 64  # far below the limit of connections, so that probes are answered beside them
 
 
-def build(sources: Sources, token: str = "") -> ASGIApp:
-    """The application; its endpoints read `sources` and nothing else. With a `token`, API and page ask for it."""
-    probes, api, page = Probes(sources), Api(sources), Page(sources)
+def build(sources: Sources, hosts: Hosts, token: str = "") -> ASGIApp:
+    """The application; its endpoints read `sources` and nothing else. API and page answer to `hosts` only, and with
+    a `token` they ask for it.
+    """
+    static = Static()
+    probes, api, page = Probes(sources), Api(sources), Page(sources, static.version)
     table: dict[str, Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]] = {
         "/metrics": probes.metrics,
         "/healthz": probes.healthz,
@@ -34,12 +40,13 @@ def build(sources: Sources, token: str = "") -> ASGIApp:
         "/api/v1/incidents": api.incidents,
         "/api/v1/incidents/{name}": api.incident,
         "/api/v1/statements": api.statements,
+        "/static/{version}/{name}": static.file,
         "/": page.overview,
     }
     crowd = _Crowd()
     routes = [Route(path, _guarded(handler, crowd), methods=["GET"]) for path, handler in table.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
-    return TokenGate(app, token) if token else app
+    return SafeHeaders(HostGate(TokenGate(app, token) if token else app, hosts))
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -46,6 +46,7 @@ class HttpServer:
                 lifespan="off",
                 server_header=False,
                 http=Connection,
+                ws="none",
                 timeout_keep_alive=20,
                 limit_concurrency=200,
                 timeout_graceful_shutdown=2,

@@ -19,6 +19,7 @@ _WORDS = {
     "pgvigil-size": "a size",
     "pgvigil-percent": "a percentage",
     "pgvigil-address": "host:port",
+    "hostname": "host name",
     "uri": "a URL",
     "path": "a path",
     "password": "text",

@@ -12,6 +12,7 @@ from alerts.routes import Route
 from daemon.settings.types import (
     Address,
     DsnText,
+    HostNames,
     ListenAddress,
     PasswordCommandText,
     PasswordFileText,
@@ -49,6 +50,10 @@ class DaemonSettings(Section):
         description="File with the token that the API and the page ask for. Needed to listen beyond loopback.",
     )
     public_url: WebUrl = Field(Url(""), description="Where people reach the page; links in messages.")
+    allowed_hosts: HostNames = Field(
+        (),
+        description="Names that API and page answer to, besides addresses, localhost and the host of public_url.",
+    )
     store: StoreUrl = Field(
         Url("sqlite:////var/lib/pgvigil/pgvigil.db"),
         description="Where incidents and their history are kept.",

@@ -1,10 +1,12 @@
 """Typed values that only the configuration has: an address, and a URL that may hold a password."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_settings import NoDecode
 
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.passwords import PasswordCommand, PasswordFile
@@ -40,6 +42,18 @@ def parse_address(value: Any) -> Address:
     if int(port) > 65535:
         raise ValueError("the port must be at most 65535")
     return Address(bare, int(port))
+
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+
+
+def parse_host_name(value: Any) -> str:
+    """A host name, without scheme and port."""
+    if not isinstance(value, str) or len(value) > 254 or not _HOST_NAME.fullmatch(value):
+        raise ValueError(
+            'not a host name; write the name alone, such as "pgvigil.example.com", without scheme and port'
+        )
+    return value
 
 
 class Url:
@@ -102,6 +116,16 @@ ListenAddress = Annotated[
     WithJsonSchema({"type": "string", "format": "pgvigil-address"}),
 ]
 WebUrl = Annotated[Url, _url("http", "https"), _AS_TEXT, WithJsonSchema({"type": "string", "format": "uri"})]
+HostName = Annotated[
+    str, BeforeValidator(parse_host_name), WithJsonSchema({"type": "string", "format": "hostname"})
+]
+HostNames = Annotated[  # in an environment variable, where a list is one text: separated by commas
+    tuple[HostName, ...],
+    NoDecode,
+    BeforeValidator(
+        lambda value: [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    ),
+]
 StoreUrl = Annotated[
     Url, _url("sqlite", "postgresql"), _AS_TEXT, WithJsonSchema({"type": "string", "format": "uri"})
 ]

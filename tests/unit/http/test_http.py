@@ -18,6 +18,7 @@ from daemon.clock import Ticker, system_now
 from daemon.health import Health
 from daemon.http import connections
 from daemon.http.app import build
+from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
 from daemon.metrics.exposition import Exposition
@@ -25,6 +26,8 @@ from daemon.supervisor import Loop, Supervisor
 from pgvigil.model.incident import Incident, State
 from pgvigil.problems import SetupError
 from tests.support.views import T0, down_view, incident, view
+
+HOSTS = Hosts(listen="127.0.0.1")
 
 
 @dataclass
@@ -74,7 +77,7 @@ def world() -> Iterator[World]:
         now=lambda: T0,
         grafana_url="https://grafana.example.com",
     )
-    server = HttpServer(build(world.sources), bind("127.0.0.1:0"))
+    server = HttpServer(build(world.sources, HOSTS), bind("127.0.0.1:0"))
     server.start()
     world.url = server.url
     yield world
@@ -173,7 +176,6 @@ def test_hostile_text_is_shown_and_not_run(world: World) -> None:
     assert status == 200
     assert hostile not in text
     assert "&lt;script&gt;" in text
-    assert "script-src" not in headers["content-security-policy"]
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
@@ -196,7 +198,7 @@ def test_an_address_in_use_is_a_setup_error() -> None:
 
 def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) -> None:
     """Bearer for programs, Basic for browsers; a wrong or malformed one is refused, never a 500."""
-    gated = HttpServer(build(world.sources, token="s3cret-token"), bind("127.0.0.1:0"))
+    gated = HttpServer(build(world.sources, HOSTS, token="s3cret-token"), bind("127.0.0.1:0"))
     gated.start()
     world.url = gated.url
     try:
@@ -249,7 +251,7 @@ def test_probes_are_answered_beside_many_pages(world: World) -> None:
     """Pages that take long are turned away from some number on; health and metrics are not."""
     release = threading.Event()
     world.hold = release
-    request = b"GET /api/v1/incidents HTTP/1.1\r\nHost: pgvigil\r\n\r\n"
+    request = b"GET /api/v1/incidents HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as stack:
         clients = [stack.enter_context(_connected(world)) for _ in range(100)]
         try:
@@ -266,3 +268,23 @@ def test_probes_are_answered_beside_many_pages(world: World) -> None:
 def _connected(world: World) -> socket.socket:
     host, _, port = world.url.removeprefix("http://").partition(":")
     return socket.create_connection((host, int(port)), timeout=10)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/targets", "/metrics", "/healthz", "/nothing", "/static/x/y"])
+def test_every_answer_tells_the_browser_to_trust_nothing(world: World, path: str) -> None:
+    headers = {name.lower(): value for name, value in world.get(path)[2].items()}
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "*" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_refusals_have_the_same_headers(world: World) -> None:
+    refused = world.get("/", Host="evil.example")
+    assert refused[0] == 421
+    assert "default-src 'none'" in refused[2]["content-security-policy"]
