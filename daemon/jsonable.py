@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from daemon.board import TargetView
-from pgvigil.model.evidence import Evidence, Step
+from pgvigil.model.evidence import Block, Branch, Evidence, Step
 from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident
 from pgvigil.problems import Problem
@@ -70,9 +70,29 @@ def evidence(item: Evidence) -> dict[str, Any]:
     return {
         "impact": item.impact,
         "figures": {figure.name: figure.value for figure in item.figures},
-        "blocks": [{"kind": b.kind.value, "title": b.title, "text": b.text} for b in item.blocks],
+        "blocks": [block(each) for each in item.blocks],
         "cause": item.cause,
         "notes": list(item.notes),
+    }
+
+
+def block(item: Block) -> dict[str, Any]:
+    """`tree` is there where the block is one."""
+    plain = {"kind": item.kind.value, "title": item.title, "text": item.text}
+    return plain if item.tree is None else {**plain, "tree": branch(item.tree)}
+
+
+def branch(item: Branch) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "state": item.state,
+        "wants": item.wants,
+        "holds": item.holds,
+        "figures": {figure.name: figure.value for figure in item.figures},
+        "statement": item.statement,
+        "running": item.running,
+        "below": [branch(each) for each in item.below],
+        "hidden": item.hidden,
     }
 
 

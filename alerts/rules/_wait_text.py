@@ -1,10 +1,11 @@
 """How a chain of lock waits is drawn and said."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from alerts.rules._wait_trees import Chain, Node, wait_s
 from collectors.lock_waits import Lock, WaitSession
-from pgvigil.model.evidence import Block, BlockKind
+from pgvigil.model.evidence import Block, BlockKind, Branch, Figure
 from pgvigil.plugins import Context
 from pgvigil.sql.identifiers import quote_text
 from pgvigil.sql.redact import redact
@@ -19,10 +20,11 @@ _HELD = 3
 
 def tree_block(chain: Chain, context: Context) -> Block:
     """The root first; below each session who waits for it, for how long, for what, with which statement."""
-    lines = [*_root_lines(chain, context), *_branches(chain, chain.root, context, "", 0)]
+    tree = _root(chain, context)
+    lines = [*_root_lines(tree), *_drawn(tree, "")]
     if len(lines) > _LINES:
         lines[_LINES - 1 :] = [f"... {len(lines) - _LINES + 1} more lines"]
-    return Block(BlockKind.TREE, "Who waits for whom", "\n".join(lines))
+    return Block(BlockKind.TREE, "Who waits for whom", "\n".join(lines), tree)
 
 
 def lock_words(lock: Lock | None, chain: Chain, context: Context) -> str:
@@ -78,33 +80,52 @@ def _relation(lock: Lock, context: Context) -> str:
     return f"relation {lock.relation_oid} of {where}"
 
 
-def _root_lines(chain: Chain, context: Context) -> Iterator[str]:
-    session = chain.root_session
-    if session is not None:
-        yield _root_line(session)
-        yield f"│  {'runs' if session.state == 'active' else 'last'}: {_statement(session)}"
-    elif (prepared := chain.root_prepared) is not None:
-        gid = one_line(quote_text(prepared.gid), 80)
-        where = f"user={one_line(prepared.owner, 40)}  db={one_line(prepared.database, 40)}"
-        yield f"prepared transaction {gid}  {format_duration(prepared.age_s)} old  {where}"
-    held = tuple(_held(chain, context))
-    if held:
-        yield f"│  holds: {', '.join(held)}"
+# --- the tree ---------------------------------------------------------------------------------------------
+
+
+def _root(chain: Chain, context: Context) -> Branch:
+    session, prepared = chain.root_session, chain.root_prepared
     own_wait = chain.graph.waits.get(chain.root) if isinstance(chain.root, int) else None
-    if own_wait is not None:
-        yield f"│  waits itself for {lock_words(own_wait, chain, context)}"
+    below, hidden = _below(chain, chain.root, context, 0)
+    root = Branch(
+        name=str(chain.root),
+        state="",
+        wants="" if own_wait is None else lock_words(own_wait, chain, context),
+        holds=", ".join(_held(chain, context)),
+        below=below,
+        hidden=hidden,
+    )
+    if session is not None:
+        return replace(
+            root,
+            state=_session_state(session),
+            figures=_whose(session),
+            statement=_statement(session),
+            running=session.state == "active",
+        )
+    if prepared is not None:
+        return replace(
+            root,
+            name=f"prepared transaction {one_line(quote_text(prepared.gid), 80)}",
+            state=f"{format_duration(prepared.age_s)} old",
+            figures=(
+                Figure("user", one_line(prepared.owner, 40)),
+                Figure("db", one_line(prepared.database, 40)),
+            ),
+        )
+    return root
 
 
-def _root_line(session: WaitSession) -> str:
+def _session_state(session: WaitSession) -> str:
     in_state = "" if session.state_age_s is None else f" {format_duration(session.state_age_s)}"
-    xact = "" if session.xact_age_s is None else f"  xact {format_duration(session.xact_age_s)}"
     kind = "" if session.backend_type in {"client backend", session.state} else f"  {session.backend_type}"
-    return f"{session.pid} {session.state}{in_state}{kind}  {_whose(session)}{xact}"
+    return f"{session.state}{in_state}{kind}"
 
 
-def _whose(session: WaitSession) -> str:
+def _whose(session: WaitSession) -> tuple[Figure, ...]:
     parts = (("app", session.application), ("user", session.user_name), ("db", session.database))
-    return "  ".join(f"{name}={one_line(value, 40)}" for name, value in parts if value)
+    xact = () if session.xact_age_s is None else (Figure("xact", format_duration(session.xact_age_s)),)
+    return (*(Figure(name, one_line(value, 40)) for name, value in parts if value), *xact)
 
 
 def _statement(session: WaitSession) -> str:
@@ -122,24 +143,50 @@ def _held(chain: Chain, context: Context) -> Iterator[str]:
         yield f"{len(words) - _HELD} more"
 
 
-def _branches(chain: Chain, node: Node, context: Context, indent: str, depth: int) -> Iterator[str]:
+def _below(chain: Chain, node: Node, context: Context, depth: int) -> tuple[tuple[Branch, ...], int]:
+    """Who waits for `node` as far as it is shown, and how many more there are."""
     waiters = chain.children.get(node, ())
-    shown, hidden = waiters[: _WIDTHS[depth]], waiters[_WIDTHS[depth] :]
-    for position, pid in enumerate(shown):
-        last = position == len(shown) - 1 and not hidden
-        deeper = depth + 1 < len(_WIDTHS)
-        behind = 0 if deeper else chain.behind(pid)
-        more = f"  ({behind:,} more behind it)" if behind else ""
-        yield f"{indent}{'└─' if last else '├─'} {_waiter_line(chain, pid, context)}{more}"
-        if deeper:
-            yield from _branches(chain, pid, context, indent + ("   " if last else "│  "), depth + 1)
-    if hidden:
-        count = sum(1 + chain.behind(pid) for pid in hidden)
-        yield f"{indent}└─ ... {count:,} more"
+    width = _WIDTHS[depth] if depth < len(_WIDTHS) else 0
+    hidden = sum(1 + chain.behind(pid) for pid in waiters[width:])
+    return tuple(_waiter(chain, pid, context, depth) for pid in waiters[:width]), hidden
 
 
-def _waiter_line(chain: Chain, pid: int, context: Context) -> str:
+def _waiter(chain: Chain, pid: int, context: Context, depth: int) -> Branch:
     session = chain.graph.sessions[pid]
-    waits = format_duration(wait_s(chain.graph, pid))
-    wanted = lock_words(chain.graph.waits.get(pid), chain, context)
-    return f"{pid} waits {waits}  {wanted}  {_statement(session)}"
+    below, hidden = _below(chain, pid, context, depth + 1)
+    return Branch(
+        name=str(pid),
+        state=f"waits {format_duration(wait_s(chain.graph, pid))}",
+        wants=lock_words(chain.graph.waits.get(pid), chain, context),
+        figures=_whose(session),
+        statement=_statement(session),
+        below=below,
+        hidden=hidden,
+    )
+
+
+# --- in letters -------------------------------------------------------------------------------------------
+
+
+def _root_lines(root: Branch) -> Iterator[str]:
+    facts = [f"{figure.name}{' ' if figure.name == 'xact' else '='}{figure.value}" for figure in root.figures]
+    yield "  ".join((f"{root.name} {root.state}".rstrip(), *facts))
+    if root.statement:
+        yield f"│  {'runs' if root.running else 'last'}: {root.statement}"
+    if root.holds:
+        yield f"│  holds: {root.holds}"
+    if root.wants:
+        yield f"│  waits itself for {root.wants}"
+
+
+def _drawn(branch: Branch, indent: str) -> Iterator[str]:
+    for position, waiter in enumerate(branch.below):
+        last = position == len(branch.below) - 1 and not branch.hidden
+        behind = waiter.hidden if not waiter.below else 0
+        more = f"  ({behind:,} more behind it)" if behind else ""
+        words = f"{waiter.name} {waiter.state}  {waiter.wants}  {waiter.statement}{more}"
+        yield f"{indent}{'└─' if last else '├─'} {words}"
+        if waiter.below:
+            yield from _drawn(waiter, indent + ("   " if last else "│  "))
+    if branch.hidden:
+        yield f"{indent}└─ ... {branch.hidden:,} more"

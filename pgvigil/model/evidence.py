@@ -19,13 +19,36 @@ class Figure:
     value: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """One session of a lock tree, and those who wait for it. `hidden` counts those below it that are not shown.
+
+    `wants` is the lock it waits for, `holds` what it holds of that which others wait for. `running` says whether
+    `statement` runs now or was its last.
+    """
+
+    name: str
+    state: str
+    wants: str = ""
+    holds: str = ""
+    figures: tuple[Figure, ...] = ()
+    statement: str = ""
+    running: bool = True
+    below: tuple["Branch", ...] = ()
+    hidden: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Literal text, shown in a fixed-width font and never interpreted. Text from a database is hostile."""
+    """Literal text, shown in a fixed-width font and never interpreted. Text from a database is hostile.
+
+    `tree` is the same as the text, for those who can draw better than with letters.
+    """
 
     kind: BlockKind
     title: str
     text: str
+    tree: Branch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
+from pgvigil.model.evidence import Block, BlockKind, Branch, Evidence, Figure, Step
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 
@@ -54,7 +55,7 @@ def evidence_json(evidence: Evidence) -> str:
         {
             "impact": evidence.impact,
             "figures": [(figure.name, figure.value) for figure in evidence.figures],
-            "blocks": [(block.kind, block.title, block.text) for block in evidence.blocks],
+            "blocks": [_block_parts(block) for block in evidence.blocks],
             "cause": evidence.cause,
             "notes": evidence.notes,
         }
@@ -66,10 +67,26 @@ def evidence_of(text: str) -> Evidence:
     return Evidence(
         impact=plain["impact"],
         figures=tuple(Figure(name, value) for name, value in plain["figures"]),
-        blocks=tuple(Block(BlockKind(kind), title, body) for kind, title, body in plain["blocks"]),
+        blocks=tuple(_block_of(*parts) for parts in plain["blocks"]),
         cause=plain["cause"],
         notes=tuple(plain["notes"]),
     )
+
+
+def _block_parts(block: Block) -> tuple[Any, ...]:
+    parts = (block.kind, block.title, block.text)
+    return parts if block.tree is None else (*parts, asdict(block.tree))
+
+
+def _block_of(kind: str, title: str, text: str, tree: dict[str, Any] | None = None) -> Block:
+    """Rows that were written before there were trees have none."""
+    return Block(BlockKind(kind), title, text, None if tree is None else _branch_of(tree))
+
+
+def _branch_of(plain: dict[str, Any]) -> Branch:
+    figures = tuple(Figure(**figure) for figure in plain["figures"])
+    below = tuple(map(_branch_of, plain["below"]))
+    return Branch(**{**plain, "figures": figures, "below": below})
 
 
 def steps_json(steps: tuple[Step, ...]) -> str:

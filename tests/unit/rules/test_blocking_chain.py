@@ -8,6 +8,7 @@ import pytest
 
 from alerts.rules.blocking_chain import RULE, BlockingChainParams
 from collectors.lock_waits import Prepared, WaitGraph
+from pgvigil.model.evidence import Branch
 from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
@@ -120,6 +121,19 @@ def test_the_tree_shows_root_queue_locks_and_redacted_statements() -> None:
     ]
 
 
+def test_the_tree_is_also_there_for_those_who_draw_it_themselves() -> None:
+    """The same sessions as in the text, in the same order and place."""
+    root = only(judge(pile_up())).evidence.blocks[0].tree
+    assert root is not None
+    assert (root.name, root.state) == ("8123", "idle in transaction 6m02s")
+    assert not root.running
+    (queued, row) = root.below
+    assert [each.name for each in (queued, *queued.below, row)] == ["9020", "9033", "9034", "9011"]
+    assert queued.wants == "AccessExclusive on invoices"
+    assert queued.state == "waits 3m48s"
+    assert queued.statement == "ALTER TABLE invoices ADD COLUMN note text"
+
+
 def test_the_queued_ddl_is_named_as_the_likely_cause_and_cancelled_first() -> None:
     finding = only(judge(pile_up()))
     assert "ALTER TABLE (pid 9020) is queued behind pid 8123" in finding.evidence.cause
@@ -197,6 +211,17 @@ def test_a_deep_and_wide_tree_is_cut_and_counted() -> None:
     assert len(lines) == 30
     assert lines[-1].endswith("more lines")
     assert any("more behind it" in line for line in lines)
+
+
+def test_the_drawn_tree_counts_all_that_it_does_not_show() -> None:
+    blockers = {pid: (8123,) if pid < 9010 else (9001,) for pid in range(9001, 9200)}
+    root = only(judge(wait_graph(blockers))).evidence.blocks[0].tree
+    assert root is not None
+    assert counted_in(root) == 199
+
+
+def counted_in(branch: Branch) -> int:
+    return branch.hidden + sum(1 + counted_in(each) for each in branch.below)
 
 
 def test_waiters_that_were_not_followed_leave_other_chains_unknown() -> None:

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgvigil.model.delivery import DeliveryStatus, Want
-from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
+from pgvigil.model.evidence import Block, BlockKind, Branch, Evidence, Figure, Step
 from pgvigil.model.incident import Event, Incident, State, Transition
 from pgvigil.model.level import Level
 from pgvigil.store import Store, StoreError
+from pgvigil.store.codec import evidence_of
 from tests.support.views import T0, incident
 
 
@@ -41,11 +42,31 @@ STAMPS = st.datetimes(timezones=st.just(UTC)) | st.just(
     datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=timezone(timedelta(hours=5, minutes=45)))
 )
 FLOATS = st.none() | st.floats(allow_nan=False)
+FIGURES = st.lists(st.builds(Figure, HOSTILE, HOSTILE), max_size=3).map(tuple)
+
+
+def branches(below: st.SearchStrategy[tuple[Branch, ...]]) -> st.SearchStrategy[Branch]:
+    return st.builds(
+        Branch,
+        name=HOSTILE,
+        state=HOSTILE,
+        wants=HOSTILE,
+        figures=FIGURES,
+        statement=HOSTILE,
+        running=st.booleans(),
+        below=below,
+        hidden=st.integers(0, 9),
+    )
+
+
+TREES = branches(st.lists(branches(st.just(())), max_size=2).map(tuple))
 EVIDENCE = st.builds(
     Evidence,
     impact=HOSTILE,
-    figures=st.lists(st.builds(Figure, HOSTILE, HOSTILE)).map(tuple),
-    blocks=st.lists(st.builds(Block, st.sampled_from(BlockKind), HOSTILE, HOSTILE)).map(tuple),
+    figures=FIGURES,
+    blocks=st.lists(
+        st.builds(Block, st.sampled_from(BlockKind), HOSTILE, HOSTILE, st.none() | TREES), max_size=3
+    ).map(tuple),
     cause=HOSTILE,
     notes=st.lists(HOSTILE).map(tuple),
 )
@@ -220,3 +241,8 @@ def test_eight_threads_lose_no_update(store: Store) -> None:
     assert all(len(store.incidents.history(number + 1)) == 41 for number in range(8))
     rows = [store.deliveries.of_incident(number + 1)[0] for number in range(8)]
     assert {(row.want_version, row.status) for row in rows} == {(42, DeliveryStatus.DUE)}
+
+
+def test_evidence_written_before_there_were_trees_is_read() -> None:
+    old = '{"impact":"","figures":[],"blocks":[["tree","Who waits","8123"]],"cause":"","notes":[]}'
+    assert evidence_of(old).blocks == (Block(BlockKind.TREE, "Who waits", "8123"),)
