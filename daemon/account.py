@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from alerts.outbox.worker import OutboxWorker
+from daemon.housekeeping import Housekeeping
 from daemon.lanes.pool import Pool
 from daemon.metrics.own import OwnStats, SinkStats
 from daemon.pipeline import Pipeline
@@ -45,6 +46,7 @@ class Account:
     """Gathers counts from the parts; takes no lock of theirs for longer than a read."""
 
     store: Store
+    housekeeping: Housekeeping
     outboxes: Mapping[str, OutboxWorker]
     pipelines: Sequence[Pipeline]
     pools: Sequence[Pool]
@@ -59,6 +61,8 @@ class Account:
             rule_errors=rule_errors,
             store_errors=self.store.errors,
             store_writable=self.store.writable,
+            store_size_bytes=self.housekeeping.figures.size_bytes,
+            store_copied_at=self.housekeeping.figures.copied_at,
             clock_steps=self.supervisor.clock_steps,
             threads={pool.name: pool.threads for pool in self.pools},
             stuck_loops=len(self.supervisor.stuck),

@@ -1,6 +1,5 @@
 """Puts the parts together: from checked settings to a daemon that runs."""
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -18,6 +17,7 @@ from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker, system_now
 from daemon.following import Following
 from daemon.health import Health
+from daemon.housekeeping import Housekeeping
 from daemon.http.app import build
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
@@ -38,7 +38,8 @@ from pgvigil.model.incident import Transition
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.session import Session, connect
 from pgvigil.problems import Problem
-from pgvigil.store import Store, StoreError
+from pgvigil.store import Store
+from pgvigil.store.care import Keep
 
 log = structlog.get_logger(__name__)
 
@@ -46,9 +47,6 @@ LANE_LIMIT_S = 120.0  # every deadline of a job is far below this: past it the l
 OUTBOX_LIMIT_S = 120.0
 FLEET_SPREAD_S = 5.0  # over which the first cycles of many targets are spread
 PUSH_S = 15.0
-HOUR_S = 3600.0
-DAY_S = 86_400.0
-KEEP_DAYS = 90  # resolved incidents and their history
 FINISH_S = 2.0  # for running reads, twice: before and after they are interrupted
 
 
@@ -83,8 +81,10 @@ class Daemon:
             self._targets = [self._build_target(target) for target in settings.targets]
             self._ticker = Ticker(now)
             self._supervisor = Supervisor(now, self._ticker, self._pools, self._loops())
+            self._housekeeping = Housekeeping(self._store, self.board, self._workers.connects, self._keep)
             self._account = Account(
                 store=self._store,
+                housekeeping=self._housekeeping,
                 outboxes=self._outboxes,
                 pipelines=self._pipelines,
                 pools=self._pools,
@@ -114,9 +114,7 @@ class Daemon:
         for target in self._targets:
             target.start(self._ticker, spread_s)
         self._start_pushing()
-        self._ticker.every(
-            "prune", DAY_S, Once(self._workers.connects, self._prune).submit, first_after_s=HOUR_S
-        )
+        self._housekeeping.start(self._ticker)
         log.info("started", url=self.url, targets=len(self._targets), sinks=sorted(self._outboxes))
 
     def stop(self) -> None:
@@ -250,10 +248,10 @@ class Daemon:
             push = Once(self._workers.connects, Pusher(url, self._exposition).push)
             self._ticker.every("push", PUSH_S, push.submit)
 
-    def _prune(self) -> None:
-        before = self._now().utc - timedelta(days=KEEP_DAYS)
-        with contextlib.suppress(StoreError):  # counted by the store; tomorrow is another day
-            log.info("pruned", incidents=self._store.incidents.prune(before))
+    def _keep(self) -> Keep:
+        """What the settings of now say of the store's memory."""
+        since = self._now().utc - timedelta(seconds=self._settings.retention.incidents_s)
+        return Keep(resolved_since=since, targets=frozenset(target.name for target in self._settings.targets))
 
 
 def _hosts(settings: DaemonSettings) -> Hosts:

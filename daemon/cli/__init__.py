@@ -13,6 +13,7 @@ COMMANDS = {
     "notify": "daemon.cli.notify",
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",
+    "store": "daemon.cli.store",
 }
 
 

@@ -30,6 +30,8 @@ class OwnStats:
     rule_errors: Mapping[str, int] = field(default_factory=dict)
     store_errors: int = 0
     store_writable: bool = True
+    store_size_bytes: int | None = None  # None: not known
+    store_copied_at: datetime | None = None
     clock_steps: int = 0
     threads: Mapping[str, int] = field(default_factory=dict)
     stuck_loops: int = 0
@@ -64,8 +66,12 @@ class OwnMetrics:
         ]
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"pgvigil_{name}", text, value=value)
+def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    """Without a sample while the value is not known."""
+    family = GaugeMetricFamily(f"pgvigil_{name}", text, labels=[])
+    if value is not None:
+        family.add_metric([], value)
+    return family
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
@@ -85,6 +91,14 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
         _counter("store_errors", "Failed writes to the store.", stats.store_errors),
         _gauge(
             "store_writable", "1 when the last write to the store succeeded.", float(stats.store_writable)
+        ),
+        _gauge(
+            "store_size_bytes", "What the store takes of its disk, without copies.", stats.store_size_bytes
+        ),
+        _gauge(
+            "store_copy_timestamp_seconds",
+            "When the copy was made that a damaged store would be replaced by.",
+            None if stats.store_copied_at is None else stats.store_copied_at.timestamp(),
         ),
         _counter("clock_steps", "Steps of the wall clock that were noticed.", stats.clock_steps),
         _gauge("stuck_loops", "Loops of the daemon that have not advanced in time.", stats.stuck_loops),

@@ -6,6 +6,7 @@ from daemon.settings.sections import (
     CollectorSettings,
     DaemonSettings,
     MetricsSettings,
+    RetentionSettings,
     TargetSettings,
 )
 from daemon.settings.settings import BoundSink, Settings
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigErrors",
     "DaemonSettings",
     "MetricsSettings",
+    "RetentionSettings",
     "Settings",
     "TargetSettings",
     "load",

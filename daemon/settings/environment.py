@@ -7,10 +7,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from daemon.settings.describe import keys_of
 from daemon.settings.errors import Origin, Report, nearest
-from daemon.settings.sections import DaemonSettings, MetricsSettings
+from daemon.settings.sections import DaemonSettings, MetricsSettings, RetentionSettings
 
 PREFIX = "PGVIGIL_"
-SECTIONS = {"daemon": DaemonSettings, "metrics": MetricsSettings}
+SECTIONS = {"daemon": DaemonSettings, "metrics": MetricsSettings, "retention": RetentionSettings}
 
 
 class _Scalars(BaseSettings):
@@ -18,6 +18,7 @@ class _Scalars(BaseSettings):
 
     daemon: DaemonSettings
     metrics: MetricsSettings
+    retention: RetentionSettings
 
 
 def overlay(document: dict[str, Any], environ: Mapping[str, str], report: Report) -> None:
@@ -53,7 +54,7 @@ def _known(name: str, report: Report) -> bool:
         report.add_at(
             place,
             f"[{section}] is read from files only",
-            hint="sections that variables can set: daemon, metrics",
+            hint=f"sections that variables can set: {', '.join(SECTIONS)}",
         )
         return False
     if key not in keys_of(SECTIONS[section]):

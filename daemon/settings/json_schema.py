@@ -8,7 +8,13 @@ from pydantic import BaseModel
 from daemon.settings.describe import key_docs, schema_of
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.rulebook import INSTANCES, OVERRIDES, TEMPLATE
-from daemon.settings.sections import DaemonSettings, MetricsSettings, RouteSettings, TargetSettings
+from daemon.settings.sections import (
+    DaemonSettings,
+    MetricsSettings,
+    RetentionSettings,
+    RouteSettings,
+    TargetSettings,
+)
 
 
 def json_schema(plugins: Plugins) -> dict[str, Any]:
@@ -22,6 +28,7 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
                 "include": {"type": "array", "items": {"type": "string"}},
                 "daemon": _section(DaemonSettings),
                 "metrics": _section(MetricsSettings),
+                "retention": _section(RetentionSettings),
                 "targets": {"type": "array", "items": _section(TargetSettings)},
                 "collectors": _closed({name: _section(model) for name, model in collectors.items()}),
                 "rules": _closed({name: _rule(name, rule.params) for name, rule in plugins.rules.items()}),

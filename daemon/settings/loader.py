@@ -15,6 +15,7 @@ from daemon.settings.sections import (
     CollectorSettings,
     DaemonSettings,
     MetricsSettings,
+    RetentionSettings,
     RouteSettings,
     TargetSettings,
 )
@@ -23,7 +24,7 @@ from pgvigil.plugins import Collector, SinkKind
 
 M = TypeVar("M", bound=BaseModel)
 
-TOP_LEVEL = ("include", "daemon", "metrics", "targets", "collectors", "rules", "sinks", "routes")
+TOP_LEVEL = ("include", "daemon", "metrics", "retention", "targets", "collectors", "rules", "sinks", "routes")
 INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
 
@@ -49,6 +50,10 @@ def _settings(
     metrics = (
         validated(MetricsSettings, document.get("metrics", {}), ("metrics",), report) or MetricsSettings()
     )
+    retention = (
+        validated(RetentionSettings, document.get("retention", {}), ("retention",), report)
+        or RetentionSettings()
+    )
     targets = _list(TargetSettings, document, "targets", report)
     routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
@@ -66,6 +71,7 @@ def _settings(
         file=path,
         daemon=daemon,
         metrics=metrics,
+        retention=retention,
         targets=enabled,
         collectors=collectors,
         sinks=sinks,

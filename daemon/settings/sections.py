@@ -86,6 +86,17 @@ class MetricsSettings(Section):
     )
 
 
+class RetentionSettings(Section):
+    """How long the store remembers."""
+
+    incidents_s: DurationS = Field(
+        90 * 86_400.0,
+        alias="incidents",
+        ge=86_400,
+        description="Resolved incidents with their history; at most 20,000 of them in any case.",
+    )
+
+
 class TargetSettings(Section):
     """One PostgreSQL server to watch."""
 

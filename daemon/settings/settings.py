@@ -11,6 +11,7 @@ from daemon.settings.sections import (
     CollectorSettings,
     DaemonSettings,
     MetricsSettings,
+    RetentionSettings,
     TargetSettings,
 )
 from pgvigil.plugins import SinkKind
@@ -31,6 +32,7 @@ class Settings:
     file: Path
     daemon: DaemonSettings
     metrics: MetricsSettings
+    retention: RetentionSettings
     targets: tuple[TargetSettings, ...]
     collectors: Mapping[str, CollectorSettings]
     sinks: Mapping[str, BoundSink]

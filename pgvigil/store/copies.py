@@ -45,6 +45,11 @@ class Recovered:
     moved_to: Path
 
 
+def size_bytes(path: Path) -> int:
+    """The store and the log of its latest writes. Raises OSError."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
 def last(path: Path) -> Copy | None:
     """The last good copy of the store at `path`."""
     return _described(path.with_name(f"{path.name}-copy"))
@@ -89,15 +94,24 @@ def restore(path: Path, copy: Copy, why: str) -> Recovered:
     return Recovered(why=why, copied_at=copy.taken_at, written_at=written_at, moved_to=moved_to)
 
 
-def damage(path: Path) -> str | None:
-    """What is wrong with the file at `path`; None when SQLite reads all of it. Raises sqlite3.OperationalError."""
+def damage(path: Path, *, deeply: bool = False) -> str | None:
+    """What is wrong with the file at `path`; None when SQLite reads all of it.
+
+    `deeply` compares indexes with their tables and looks for rows without a parent as well.
+    Raises StoreError when it cannot be read for another reason.
+    """
     try:
         with closing(raw_connection(uri(path, "ro"))) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (verdict,) = connection.execute(
+                f"PRAGMA {'integrity' if deeply else 'quick'}_check(1)"
+            ).fetchone()
+            orphan = connection.execute("PRAGMA foreign_key_check").fetchone() if deeply else None
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return str(error)
-        raise
+        raise StoreError(f"{path} could not be read: {error}") from error
+    if orphan is not None:
+        return f"row {orphan[1]} of {orphan[0]} lacks its parent in {orphan[2]}"
     return None if verdict == "ok" else str(verdict).replace("\n", " ")
 
 
@@ -128,7 +142,7 @@ def _make(path: Path, to: Path) -> Copy:
 
 def _enough_space(path: Path) -> None:
     """A copy must not be what fills the disk of the store."""
-    needed_bytes = 2 * sum(file.stat().st_size for file in _files(path))
+    needed_bytes = 2 * size_bytes(path)
     free_bytes = shutil.disk_usage(path.parent).free
     if free_bytes < needed_bytes:
         raise StoreError(

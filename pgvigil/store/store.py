@@ -93,6 +93,11 @@ class Store:
         return copies.make(self.path)
 
     @property
+    def size_bytes(self) -> int:
+        """What the store takes of its disk, without copies. Raises OSError."""
+        return copies.size_bytes(self.path)
+
+    @property
     def last_copy(self) -> copies.Copy | None:
         """The last good copy of this store, if there is one."""
         return copies.last(self.path)

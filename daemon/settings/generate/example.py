@@ -11,7 +11,13 @@ from daemon.settings.describe import KeyDoc, brief, key_docs
 from daemon.settings.generate.toml import key_text, sample, value_text
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
-from daemon.settings.sections import DaemonSettings, MetricsSettings, RouteSettings, TargetSettings
+from daemon.settings.sections import (
+    DaemonSettings,
+    MetricsSettings,
+    RetentionSettings,
+    RouteSettings,
+    TargetSettings,
+)
 from pgvigil.plugins import Rule, SinkKind
 
 WIDTH = 110
@@ -23,7 +29,7 @@ HEAD = """\
 #
 # "# ..." explains; "#key = value" is a key with its default: take the # away to change it.
 # Durations have a unit ("500ms", "30s", "5m", "1h30m"), sizes too ("512kB", "10MB", powers of 1024).
-# [daemon] and [metrics] can also be set by environment variables: PGVIGIL_DAEMON__LISTEN is listen of [daemon].
+# [daemon], [metrics] and [retention] can also be set by environment variables: PGVIGIL_DAEMON__LISTEN is listen of [daemon].
 
 # More files, relative to this one: their lists are appended and their tables merged.
 #include = ["targets.d/*.toml"]
@@ -44,6 +50,7 @@ def text(plugins: Plugins) -> str:
         HEAD,
         section("daemon", DaemonSettings),
         section("metrics", MetricsSettings),
+        section("retention", RetentionSettings),
         section("targets", TargetSettings, array=True),
         *(
             section(f"collectors.{name}", collector_section(collector), collector.summary)

@@ -9,7 +9,13 @@ from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
-from daemon.settings.sections import DaemonSettings, MetricsSettings, RouteSettings, TargetSettings
+from daemon.settings.sections import (
+    DaemonSettings,
+    MetricsSettings,
+    RetentionSettings,
+    RouteSettings,
+    TargetSettings,
+)
 from pgvigil.plugins import Collector, Rule, SinkKind
 from pgvigil.units import format_duration
 
@@ -22,6 +28,7 @@ def configuration(plugins: Plugins) -> str:
     sections = (
         ("`[daemon]`", DaemonSettings, "Also from variables such as `PGVIGIL_DAEMON__LISTEN`."),
         ("`[metrics]`", MetricsSettings, "Also from variables such as `PGVIGIL_METRICS__TOP_K`."),
+        ("`[retention]`", RetentionSettings, "Also from variables such as `PGVIGIL_RETENTION__INCIDENTS`."),
         ("`[[targets]]`", TargetSettings, "One for each server."),
         ("`[[routes]]`", RouteSettings, "Looked at in order; the first that matches decides."),
     )
@@ -139,7 +146,7 @@ check` reports every error at once with file, line and key; `pgvigil config exam
   appended, tables are merged, and a key that two files set is an error.
 - Durations have a unit: `"500ms"`, `"30s"`, `"5m"`, `"1h30m"`. Sizes too: `"512kB"`, `"10MB"`, powers of 1024.
   Percentages are numbers from 0 to 100.
-- Environment variables go over the file for `[daemon]` and `[metrics]`: `PGVIGIL_DAEMON__LISTEN`.
+- Environment variables go over the file for `[daemon]`, `[metrics]` and `[retention]`: `PGVIGIL_DAEMON__LISTEN`.
 - Secrets stand in files (`..._file`, relative to the file that names them) or come from `password_command`.
   Where a value holds a secret, no error, log or page shows it.
 """

@@ -232,7 +232,7 @@ def test_errors_of_the_environment_name_the_variable(errors_of: ErrorsOf) -> Non
         ),
         (
             "environment variable PGVIGIL_TARGETS__0__NAME: [targets] is read from files only; sections that"
-            " variables can set: daemon, metrics"
+            " variables can set: daemon, metrics, retention"
         ),
     ]
 

@@ -1,0 +1,103 @@
+"""`pgvigil store`: how much is remembered, whether it is whole, and making it smaller."""
+
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from daemon.cli import codes
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
+from daemon.clock import system_now
+from daemon.jsonable import stamp
+from pgvigil.store import Store, copies, location
+from pgvigil.store.care import Keep
+from pgvigil.units import format_size
+
+app = command_app("Look after what pgvigil remembers.", group=True)
+
+
+@app.callback()
+def store() -> None:
+    """Look after what pgvigil remembers."""
+
+
+@app.command()
+def info(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Show where the store is, how large, what is in it, and its last good copy."""
+    with closing(_reading(config)) as opened:
+        found = _info(opened)
+    if json:
+        print_json(found)
+        return
+    typer.echo(f"{found['path']}: {format_size(found['size_bytes'])}")
+    for table, count in found["rows"].items():
+        typer.echo(f"  {table:<16} {count:>9,} rows")
+    copy = found["copy"]
+    typer.echo(
+        "copy: none yet; a running daemon makes one every hour"
+        if copy is None
+        else f"copy: {copy['path']}, of {copy['taken_at']}, {format_size(copy['size_bytes'])}"
+    )
+
+
+@app.command()
+def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Read the store and its copy to the end, also while the daemon runs; exit code 2 when one is damaged."""
+    path = location.path_of(load_settings(config).daemon.store.reveal())
+    verdicts = {str(path): copies.damage(path, deeply=True)}
+    copy = copies.last(path)
+    if copy is not None:
+        verdicts[str(copy.path)] = copies.damage(copy.path, deeply=True)
+    if json:
+        print_json({"files": [{"path": file, "damage": found} for file, found in verdicts.items()]})
+    else:
+        for file, found in verdicts.items():
+            typer.echo(f"{file}: {'whole' if found is None else f'DAMAGED: {found}'}")
+    raise typer.Exit(codes.OK if not any(verdicts.values()) else codes.CRITICAL)
+
+
+@app.command()
+def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Forget what is beyond the retention, and write the file anew. The daemon must be stopped; while it runs,
+    it does the same by itself once a day.
+    """
+    settings = load_settings(config)
+    keep = Keep(
+        resolved_since=system_now().utc - timedelta(seconds=settings.retention.incidents_s),
+        targets=frozenset(target.name for target in settings.targets),
+    )
+    url = settings.daemon.store.reveal()
+    before_bytes = copies.size_bytes(location.path_of(url))
+    with closing(Store.open(url)) as opened:
+        pruned = opened.prune(keep)
+        opened.rewrite()
+    freed_bytes = max(0, before_bytes - copies.size_bytes(opened.path))
+    if json:
+        counts = {"incidents": pruned.incidents, "transitions": pruned.transitions, "texts": pruned.texts}
+        print_json({**counts, "freed_bytes": freed_bytes})
+        return
+    typer.echo(
+        f"forgot {pruned.incidents} incidents, {pruned.transitions} transitions and {pruned.texts} texts;"
+        f" {format_size(freed_bytes)} smaller"
+    )
+
+
+def _info(opened: Store) -> dict[str, Any]:
+    copy = opened.last_copy
+    described = copy and {
+        "path": str(copy.path),
+        "taken_at": stamp(copy.taken_at),
+        "size_bytes": copy.size_bytes,
+    }
+    return {
+        "path": str(opened.path),
+        "size_bytes": opened.size_bytes,
+        "rows": dict(opened.rows()),
+        "copy": described,
+    }
+
+
+def _reading(config: Path) -> Store:
+    return Store.open(load_settings(config).daemon.store.reveal(), exclusive=False)

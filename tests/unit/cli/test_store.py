@@ -1,0 +1,121 @@
+"""`pgvigil store`, beside a daemon that has the store open and without one."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import codes, main
+from daemon.clock import system_now
+from pgvigil.model.incident import Transition
+from pgvigil.store import Store
+from tests.unit.sinks.samples import pile_up, resolved
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A store with an open incident, one resolved lately and one long ago, and texts of a target that is gone."""
+    url = f"sqlite:///{tmp_path}/pgvigil.db"
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(f'[daemon]\nstore = "{url}"\n')
+    with closing(Store.open(url)) as store:
+        now = system_now().utc
+        for number, days in enumerate((1, 100)):
+            one = replace(resolved(id=0, subject=f"session {number}"), resolved_at=now - timedelta(days=days))
+            store.incidents.commit([Transition("opened", None, one)])
+        store.incidents.commit([Transition("opened", None, pile_up(id=0))])
+        store.texts.put("gone", {(1, 2, queryid): "x" * 4000 for queryid in range(100)})
+    return file
+
+
+@pytest.fixture
+def running(config: Path) -> Iterator[Store]:
+    with closing(Store.open(f"sqlite:///{config.parent}/pgvigil.db")) as store:
+        yield store
+
+
+def run(config: Path, *arguments: str) -> int:
+    return main(["store", *arguments, "-c", str(config)])
+
+
+def test_info_shows_size_rows_and_the_copy_beside_a_running_daemon(
+    config: Path, running: Store, capsys: Capture
+) -> None:
+    assert run(config, "info") == codes.OK
+    assert "copy: none yet" in capsys.readouterr().out
+    running.copy()
+    assert run(config, "info", "--json") == codes.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"]["incident"] == 3
+    assert found["rows"]["statement_text"] == 100
+    assert found["size_bytes"] == running.size_bytes
+    assert found["copy"]["path"].endswith("pgvigil.db-copy")
+    assert run(config, "info") == codes.OK
+    assert f"copy: {config.parent}/pgvigil.db-copy, of 20" in capsys.readouterr().out
+
+
+def test_check_reads_store_and_copy_beside_a_running_daemon(
+    config: Path, running: Store, capsys: Capture
+) -> None:
+    running.copy()
+    assert run(config, "check") == codes.OK
+    assert [line.endswith(": whole") for line in capsys.readouterr().out.splitlines()] == [True, True]
+
+
+def test_check_finds_damage_in_pages(config: Path, capsys: Capture) -> None:
+    path = config.parent / "pgvigil.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+    assert run(config, "check", "--json") == codes.CRITICAL
+    assert json.loads(capsys.readouterr().out)["files"][0]["damage"]
+
+
+def test_check_finds_rows_that_lost_their_incident(config: Path, capsys: Capture) -> None:
+    with closing(sqlite3.connect(config.parent / "pgvigil.db")) as plain, plain:
+        plain.execute("DELETE FROM incident")
+    assert run(config, "check") == codes.CRITICAL
+    assert "DAMAGED: row 1 of incident_event lacks its parent in incident" in capsys.readouterr().out
+
+
+def test_check_of_a_store_that_is_not_there_cannot_tell(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(f'[daemon]\nstore = "sqlite:///{tmp_path}/pgvigil.db"\n')
+    assert run(file, "check") == codes.UNKNOWN
+    assert f"{tmp_path}/pgvigil.db could not be read" in capsys.readouterr().err
+
+
+def test_prune_forgets_what_the_retention_says_and_makes_the_file_smaller(
+    config: Path, capsys: Capture
+) -> None:
+    before = (config.parent / "pgvigil.db").stat().st_size
+    assert run(config, "prune") == codes.OK
+    assert capsys.readouterr().out.startswith("forgot 1 incidents, 0 transitions and 100 texts; 4")
+    assert (config.parent / "pgvigil.db").stat().st_size < before - 300_000
+    assert run(config, "prune", "--json") == codes.OK
+    assert json.loads(capsys.readouterr().out) == {
+        "incidents": 0,
+        "transitions": 0,
+        "texts": 0,
+        "freed_bytes": 0,
+    }
+
+
+def test_prune_with_a_shorter_retention(config: Path, capsys: Capture) -> None:
+    config.write_text(config.read_text() + '[retention]\nincidents = "1d"\n')
+    assert run(config, "prune", "--json") == codes.OK
+    assert json.loads(capsys.readouterr().out)["incidents"] == 2
+
+
+def test_prune_leaves_the_store_of_a_running_daemon_alone(
+    config: Path, running: Store, capsys: Capture
+) -> None:
+    assert run(config, "prune") == codes.SETUP
+    assert "is in use by another pgvigil" in capsys.readouterr().err
+    assert running.rows()["incident"] == 3
