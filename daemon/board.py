@@ -40,6 +40,34 @@ class StatementSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopStatement:
+    """What one statement did in the last minutes. `text` is redacted, and None while it is not known.
+
+    `share` is its part of the execution time of all statements, from 0 to 1. `own` marks pgvigil's own queries.
+    """
+
+    database: str
+    queryid: int
+    text: str | None
+    own: bool
+    calls: int
+    exec_s: float
+    rows: int
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopStatements:
+    """The heaviest statements between `since` and `until`, the heaviest first; `exec_s` is the time of all."""
+
+    since: datetime
+    until: datetime
+    elapsed_s: float
+    exec_s: float
+    statements: tuple[TopStatement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCount:
     database: str
     state: str
@@ -63,6 +91,7 @@ class TargetView:
     longest_wait_s: float | None = None
     oldest_transaction_at: datetime | None = None
     statements: tuple[StatementSeries, ...] = ()
+    top: TopStatements | None = None  # None until two readings can be compared, and where top_k is 0
     incidents: tuple[Incident, ...] = ()
     problems: tuple[Problem, ...] = ()
 

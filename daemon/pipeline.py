@@ -68,6 +68,7 @@ class Pipeline:
             # Only to hear whose texts the rules want to show: a statement may be seen just this once.
             self._judgements(feed, database, reading, session.facts, self._now())
             self._statements.fetch_texts(session, self._now())
+            self._recorder.publish(top=self._statements.top(self.database_names))
         self._judge(feed, database, reading, session.facts)
 
     def lost(self, collector: str, database: str | None, failure: Failure) -> None:

@@ -5,14 +5,16 @@ from typing import Any
 
 import structlog
 
-from daemon.board import StatementSeries
+from daemon.board import StatementSeries, TopStatement, TopStatements
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.session import Session
+from pgvigil.sql.statement import is_own
 from pgvigil.statements import StatementChanges, StatementsReading
 from pgvigil.store import StoreError
 from queries.delta import StatementDeltas
+from queries.recent import Recent, Spent
 from queries.texts import Texts, TextStore
 from queries.topk import StickyTop
 
@@ -30,12 +32,16 @@ class Statements:
         self._target = target
         self._deltas = StatementDeltas()
         self._top = StickyTop(size=top_k) if top_k else None
+        self._recent = Recent()
 
     def take(self, snapshot: Snapshot[StatementsReading]) -> Delta[StatementChanges]:
-        """What ran since the reading before; the series have it in them."""
+        """What ran since the reading before; the series have it in them, and the texts of the top are asked for."""
         delta = self._deltas.take(snapshot)
         if self._top is not None:
             self._top.take(delta)
+            self._recent.take(delta, self._top.series)
+            for (dbid, queryid), userid in self._top.users.items():
+                self.text(dbid, userid, queryid)
         return delta
 
     def series(self, database_names: Mapping[int, str]) -> tuple[StatementSeries, ...]:
@@ -52,6 +58,36 @@ class Statements:
                 shared_blocks=one.shared_blocks,
             )
             for one in self._top.series
+        )
+
+    def top(self, database_names: Mapping[int, str]) -> TopStatements | None:
+        """What the members of the top did in the last minutes."""
+        window = self._recent.window
+        if self._top is None or window is None:
+            return None
+        users = self._top.users
+        return TopStatements(
+            since=window.since,
+            until=window.until,
+            elapsed_s=window.elapsed_s,
+            exec_s=window.exec_s,
+            statements=tuple(
+                self._told(each, users.get((each.dbid, each.queryid), 0), database_names)
+                for each in window.spent
+            ),
+        )
+
+    def _told(self, spent: Spent, userid: int, database_names: Mapping[int, str]) -> TopStatement:
+        text = self.text(spent.dbid, userid, spent.queryid)
+        return TopStatement(
+            database=database_names.get(spent.dbid, str(spent.dbid)),
+            queryid=spent.queryid,
+            text=text,
+            own=text is not None and is_own(text),
+            calls=spent.calls,
+            exec_s=spent.exec_s,
+            rows=spent.rows,
+            share=spent.share,
         )
 
     def fetch_texts(self, session: Session, moment: Moment) -> None:

@@ -6,7 +6,7 @@ and then leaves only for a statement that is clearly heavier.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +62,7 @@ class StickyTop:
         self._scores: dict[Member, float] = {}
         self._since_s: dict[Member, float] = {}
         self._accounts: dict[Member, _Account] = {}
+        self._users: dict[Member, int] = {}
         self._others = _Account()
 
     @property
@@ -69,6 +70,11 @@ class StickyTop:
         """The members, then all other statements together."""
         own = tuple(_series(*member, account) for member, account in self._accounts.items())
         return (*own, _series(None, None, self._others))
+
+    @property
+    def users(self) -> Mapping[Member, int]:
+        """For each member a role that ran it, by oid: whose text of it can be asked for."""
+        return self._users
 
     def take(self, delta: Delta[StatementChanges]) -> None:
         self._clock_s += delta.elapsed_s
@@ -101,17 +107,19 @@ class StickyTop:
         if weakest is None or self._scores[outsider] < self._lead * self._scores[weakest]:
             return False
         del self._accounts[weakest], self._since_s[weakest]
+        self._users.pop(weakest, None)
         return True
 
     def _book(self, ran: Frame) -> None:
         queryids = np.fromiter((queryid for _, queryid in self._accounts), np.int64)
         maybe = np.flatnonzero(np.isin(ran["queryid"], queryids))
         others = np.ones(len(ran), np.bool_)
-        rows = _rows(ran, maybe, "dbid", "queryid", *_SUMMED)
-        for place, (dbid, queryid, *grown) in zip(maybe.tolist(), rows, strict=True):
+        rows = _rows(ran, maybe, "dbid", "queryid", "userid", *_SUMMED)
+        for place, (dbid, queryid, userid, *grown) in zip(maybe.tolist(), rows, strict=True):
             account = self._accounts.get((dbid, queryid))
             if account is not None:
                 account.add(*grown)
+                self._users[dbid, queryid] = userid
                 others[place] = False
         self._others.add(*(ran[name][others].sum().item() for name in _SUMMED))
 
