@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-matrix test-long bench lint types docs docs-check wheel-test check clean
+.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet lint types docs docs-check wheel-test check clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test-long: test-matrix ## every version, and a server in a container (needs a co
 
 bench: setup ## the promises in figures: promise, figure, holds yes or no
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-fleet: setup ## the same with 200 targets, some of them in trouble (15 minutes)
+	$(BIN)/python -m tests.bench fleet
 
 lint: setup ## ruff, check and format
 	$(BIN)/ruff check .

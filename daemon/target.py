@@ -39,10 +39,13 @@ _FIRST = "availability"
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who serves the lanes: `polls` the healthy ones, `connects` those that connect or are unhealthy."""
+    """Who serves the lanes: `polls` those with a connection, `connects` those without one, and `retries` those whose
+    last attempt to connect held a worker for long.
+    """
 
     polls: Pool
     connects: Pool
+    retries: Pool
 
 
 class Target:
@@ -77,6 +80,7 @@ class Target:
             f"{name}/server",
             now,
             connects=workers.connects,
+            retries=workers.retries,
             polls=workers.polls,
             connect=self._home.connect,
             up=self._connected,
@@ -85,7 +89,7 @@ class Target:
         self._databases = Databases(
             name,
             now=now,
-            pool=lambda: workers.connects if self._server.disconnected else workers.polls,
+            pool=lambda: self._server.pool,
             connect=connect,
             following=following,
             collectors=[s for s in scheduled.values() if s.collector.lane is not LaneKind.SERVER],

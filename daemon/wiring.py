@@ -67,15 +67,7 @@ class Daemon:
             self._store = Store.open(settings.daemon.store.reveal())
             undo.callback(self._store.close)
             self._outboxes = self._build_outboxes(undo)
-            self._workers = Workers(
-                polls=Pool("polls", now, core=settings.daemon.workers, most=16 * settings.daemon.workers),
-                connects=Pool(
-                    "connects",
-                    now,
-                    core=min(8, settings.daemon.spare_workers),
-                    most=settings.daemon.spare_workers,
-                ),
-            )
+            self._workers = self._build_workers()
             self._router = Router(self._settings.routes, tuple(settings.sinks), self._report)
             self._pipelines: list[Pipeline] = []
             self._targets = [self._build_target(target) for target in settings.targets]
@@ -143,7 +135,15 @@ class Daemon:
 
     @property
     def _pools(self) -> Sequence[Pool]:
-        return (self._workers.polls, self._workers.connects)
+        return (self._workers.polls, self._workers.connects, self._workers.retries)
+
+    def _build_workers(self) -> Workers:
+        polling, spare = self._settings.daemon.workers, self._settings.daemon.spare_workers
+        return Workers(
+            polls=Pool("polls", self._now, core=polling, most=16 * polling),
+            connects=Pool("connects", self._now, core=min(8, spare), most=spare),
+            retries=Pool("retries", self._now, core=1, most=spare),
+        )
 
     def _build_outboxes(self, undo: ExitStack) -> dict[str, OutboxWorker]:
         outboxes = {}

@@ -28,6 +28,8 @@ TARGET_WIDE = frozenset(
     }
 )
 
+SLOW_S = 0.5  # an attempt to connect that failed no sooner costs a worker
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -148,6 +150,7 @@ class ServerLane(Lane):
         now: Now,
         *,
         connects: Pool,
+        retries: Pool,
         polls: Pool,
         connect: Callable[[], Session],
         up: Callable[[Session], None],
@@ -155,23 +158,27 @@ class ServerLane(Lane):
     ) -> None:
         super().__init__(name, now)
         self._connects = connects
+        self._retries = retries
         self._polls = polls
         self._connect = connect
         self._up = up
         self._down = down
         self._stale = False
+        self._slow = False  # the last attempt to connect failed, and held its worker before it did
 
     @property
-    def disconnected(self) -> bool:
-        """Not connected yet, or no more."""
-        return self._session is None
+    def pool(self) -> Pool:
+        """Who serves the target now. One that made a worker wait does not keep others from connecting."""
+        if self._session is not None:
+            return self._polls
+        return self._retries if self._slow else self._connects
 
     def reconnect(self) -> None:
         """Connect anew before the next job, because the place to connect to has changed."""
         self._stale = True
 
     def _pool(self) -> Pool:
-        return self._connects if self._session is None else self._polls
+        return self.pool
 
     def _serve(self, jobs: Iterable[Job]) -> None:
         waiting = list(jobs)
@@ -221,10 +228,11 @@ class ServerLane(Lane):
             self._stale = False
             self._drop()
         if self._session is None:
-            self._job_since_s = self._now().mono_s
+            began_s = self._job_since_s = self._now().mono_s
             try:
                 self._session = self._connect()
             except ReadError as error:
+                self._slow = self._now().mono_s - began_s > SLOW_S
                 return error.failure
             self._up(self._session)
         return self._session

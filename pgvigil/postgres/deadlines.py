@@ -42,6 +42,10 @@ class Limit:
                 os.close(self._descriptor)
                 self._descriptor = None
 
+    @property
+    def ended(self) -> bool:
+        return self._descriptor is None
+
 
 def _shut_down(descriptor: int) -> None:
     handle = socket.socket(fileno=descriptor)
@@ -76,9 +80,15 @@ class _Watchdog:
             self._next().cut()
 
     def _next(self) -> Limit:
-        """Waits until the earliest limit is due. Limits that ended early stay in the heap until their time."""
+        """Waits until the earliest limit is due.
+
+        Nearly all limits end early. They stay in the heap until a look at it finds them first; so a look comes
+        every few seconds, and not at the time of each.
+        """
         with self._wake:
             while True:
+                while self._due and self._due[0][2].ended:
+                    heapq.heappop(self._due)
                 wait_s = self._due[0][0] - time.monotonic() if self._due else None
                 if wait_s is not None and wait_s <= 0:
                     return heapq.heappop(self._due)[2]

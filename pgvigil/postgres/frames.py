@@ -1,6 +1,6 @@
 """Numbers of many rows as numpy columns, without a Python object per value.
 
-The query answers with one row of arrays (see `Query.frame_text`). Their binary form is a header and then
+The query answers with a few rows of arrays (see `Query.frame_text`). Their binary form is a header and then
 length and value of each element, so for types of fixed width the whole column is one strided view.
 """
 
@@ -48,22 +48,20 @@ class Frame:
 
 
 def decode(result: PGresult, names: tuple[str, ...]) -> Frame:
-    """From the one row of `Query.frame_text`. Raises FrameError."""
-    return Frame(
-        {name: _column(name, result.ftype(i), result.get_value(0, i)) for i, name in enumerate(names)}
-    )
+    """From the rows of `Query.frame_text`. Raises FrameError."""
+    return Frame({name: _column(name, result, place) for place, name in enumerate(names)})
 
 
-def _column(name: str, array_oid: int, data: bytes | None) -> NDArray[Any]:
+def _column(name: str, result: PGresult, place: int) -> NDArray[Any]:
+    array_oid = result.ftype(place)
     element_oid = _ARRAYS.get(array_oid)
     if element_oid is None:
         raise FrameError(f"column {name}: type {array_oid} is not an array of numbers, flags or timestamps")
     sent, wanted = _ELEMENTS[element_oid]
-    if data is None:  # array_agg over no rows
-        values = np.empty(0, wanted)
-    else:
-        if data[4:8] != b"\0\0\0\0":
-            raise FrameError(f"column {name}: a value is NULL; the query must replace it (coalesce)")
-        element = np.dtype([("length", ">i4"), ("value", sent)])
-        values = np.frombuffer(data, element, offset=_HEADER_BYTES)["value"].astype(wanted)
+    pieces = [result.get_value(row, place) or b"" for row in range(result.ntuples)]
+    if any(piece[4:8] != b"\0\0\0\0" for piece in pieces):
+        raise FrameError(f"column {name}: a value is NULL; the query must replace it (coalesce)")
+    element = np.dtype([("length", ">i4"), ("value", sent)])
+    data = b"".join(piece[_HEADER_BYTES:] for piece in pieces)
+    values = np.frombuffer(data, element)["value"].astype(wanted)
     return _EPOCH + values.astype("timedelta64[us]") if element_oid == _TIMESTAMPTZ else values

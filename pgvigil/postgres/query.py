@@ -7,6 +7,8 @@ from pgvigil.model.facts import Facts
 
 Row = TypeVar("Row", bound=tuple[object, ...])
 
+FRAME_ROWS = 512  # 13 columns of them are 80 kB
+
 
 def start_of(text: LiteralString, most_bytes: int) -> LiteralString:
     """The expression of the first bytes of a text, which a session reads as it reads text.
@@ -50,9 +52,17 @@ class Query(Generic[Row]):
         return f"SELECT /* pgvigil:{self.name} */ {self._body(facts)}"
 
     def frame_text(self, facts: Facts) -> str:
-        """The statement that answers with one row: an array for each column, in the columns' order."""
-        arrays = ", ".join(f"array_agg(t.{column.name})" for column in self.columns)
-        return f"SELECT /* pgvigil:{self.name} */ {arrays} FROM (SELECT {self._body(facts)}) AS t"
+        """The statement that answers with an array for each column, in the columns' order, cut into pieces.
+
+        Each row holds the next FRAME_ROWS elements of all of them: libpq never gives back the memory that the
+        longest row took, and hundreds of connections would each hold a whole reading.
+        """
+        arrays = ", ".join(f"array_agg(t.{column.name}) AS {column.name}" for column in self.columns)
+        pieces = ", ".join(f"a.{column.name}[i:i+{FRAME_ROWS - 1}]" for column in self.columns)
+        return (
+            f"SELECT /* pgvigil:{self.name} */ {pieces} FROM (SELECT {arrays} FROM (SELECT {self._body(facts)}) AS t)"
+            f" AS a, generate_series(1, cardinality(a.{self.columns[0].name}), {FRAME_ROWS}) AS i"
+        )
 
     def _body(self, facts: Facts) -> str:
         chosen = ", ".join(f"{self._expression(column, facts)} AS {column.name}" for column in self.columns)

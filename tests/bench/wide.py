@@ -21,13 +21,13 @@ def texts() -> Iterator[str]:
             yield f"SELECT {', '.join(chosen)} FROM wide"
 
 
-def fill(dsn: str) -> None:
+def fill(dsn: str, entries: int = ENTRIES_WANTED) -> None:
     columns = ", ".join(f"c{number} int" for number in range(16))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
         connection.execute(f"CREATE TABLE wide ({columns})")
         connection.execute("SELECT pg_stat_statements_reset()")
-        run(connection, islice(texts(), ENTRIES_WANTED))
+        run(connection, islice(texts(), entries))
 
 
 def run(connection: psycopg.Connection[tuple[object, ...]], these: Iterator[str]) -> None:

@@ -1,6 +1,7 @@
 """A lane: one job at a time, nothing queued twice, and every job hears what became of it."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -45,11 +46,14 @@ class Line:
     """The lane under test, and what it told."""
 
     pool: Pool
+    retries: Pool
     obstacle: Failure | None = None
+    takes_s: float = 0.0  # an attempt to connect
     sessions: list[StubSession] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
 
     def connect(self, database: str = "postgres") -> Session:
+        time.sleep(self.takes_s)
         if self.obstacle is not None:
             raise ReadError(self.obstacle)
         self.sessions.append(StubSession(database))
@@ -60,6 +64,7 @@ class Line:
             "t/server",
             system_now,
             connects=self.pool,
+            retries=self.retries,
             polls=self.pool,
             connect=self.connect,
             up=lambda _session: self.told.append(("up", "")),
@@ -84,9 +89,9 @@ class Line:
 
 @pytest.fixture
 def line() -> Iterator[Line]:
-    pool = Pool("test", system_now, core=2, most=4)
-    yield Line(pool)
-    assert pool.stop(5)
+    pools = [Pool(name, system_now, core=2, most=4) for name in ("test", "retries")]
+    yield Line(*pools)
+    assert all(pool.stop(5) for pool in pools)
 
 
 def raising(failure: Failure, *, breaks: bool = False) -> Callable[[Any], None]:
@@ -104,6 +109,20 @@ def test_a_job_runs_on_a_connection_that_stays(line: Line) -> None:
         poll(lambda key=key: (key, "ran") in line.told, 5)
     assert len(line.sessions) == 1
     assert line.told == [("up", ""), ("a", "ran"), ("b", "ran")]
+
+
+def test_who_made_a_worker_wait_is_tried_again_by_others(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent targets, however many, do not keep those from connecting that were not tried yet."""
+    monkeypatch.setattr("daemon.lanes.lane.SLOW_S", 0.05)
+    lane = line.server()
+    line.obstacle, line.takes_s = Failure(FailureKind.SILENT, "no answer"), 0.1
+    assert lane.pool is line.pool
+    lane.due(line.job("a"))
+    line.hears(("down", FailureKind.SILENT), ("a", FailureKind.SILENT))
+    assert lane.pool is line.retries
+    line.takes_s = 0.0
+    lane.due(line.job("a"))
+    poll(lambda: lane.pool is line.pool, 5, message="a refusal costs nobody anything")
 
 
 def test_a_tick_that_finds_the_job_running_is_missed_and_not_queued(line: Line) -> None:

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from daemon.clock import system_now
 from daemon.lanes.pool import Pool
+from pgvigil.model.moment import Moment
 
 
 class Held:
@@ -72,6 +74,58 @@ def test_spare_threads_are_bounded(pool: Pool) -> None:
     for held in stuck:
         held.release.set()
     until(lambda: all(held.started.is_set() for held in stuck))
+
+
+def test_spare_threads_leave_though_there_is_always_some_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work goes to whoever became idle last, so that the others come to rest."""
+    monkeypatch.setattr("daemon.lanes.pool.REST_S", 0.2)
+    pool = Pool("test", system_now, core=1, most=4, patience_s=0.0)
+    stuck = [Held() for _ in range(4)]
+    for held in stuck:
+        pool.submit(held)
+    until(lambda: (pool.relieve(), all(held.started.is_set() for held in stuck))[1])
+    assert pool.threads == 4
+    for held in stuck:
+        held.release.set()
+
+    def working() -> bool:
+        quick = Quick()
+        pool.submit(quick)
+        assert quick.done.wait(5)
+        return pool.threads == 1
+
+    until(working)
+    assert pool.stop(5)
+
+
+def test_more_threads_are_no_help_when_there_is_no_cpu_left() -> None:
+    """Late work gets no thread then, but for each worker that waits for a server."""
+    used_s, clock_s = [0.0], [0.0]
+    pool = Pool(
+        "test",
+        lambda: Moment(datetime.now(UTC), clock_s[0]),
+        core=1,
+        most=4,
+        patience_s=0.1,
+        cpu_s=lambda: used_s[0],
+    )
+    stuck = [Held() for _ in range(3)]
+    pool.submit(stuck[0])
+    assert stuck[0].started.wait(5)
+    for held in stuck[1:]:
+        pool.submit(held)
+    clock_s[0], used_s[0] = 0.5, 0.5
+    pool.relieve()
+    assert pool.threads == 1
+    clock_s[0], used_s[0] = 1.5, 1.5
+    pool.relieve()
+    assert pool.threads == 2
+    clock_s[0] = 2.0
+    pool.relieve()
+    assert pool.threads == 3
+    for held in stuck:
+        held.release.set()
+    assert pool.stop(5)
 
 
 def test_waiting_time_is_told(pool: Pool) -> None:
