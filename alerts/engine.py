@@ -1,9 +1,10 @@
 """The incidents of one target: readings go in, transitions are written, and only then hold."""
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol
@@ -12,10 +13,11 @@ import structlog
 
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
-from alerts.correlate import family
+from alerts.correlate import Family, family
 from alerts.evaluation import Evaluation
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
+from alerts.tracked import Labels
 from pgvigil.model.delivery import Want
 from pgvigil.model.finding import Judgement
 from pgvigil.model.incident import Incident, State, Transition
@@ -49,10 +51,31 @@ class IncidentStore(Protocol):
         `wants` names only those that the routes name today.
         """
 
+    def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
+        """Sinks that were never to reflect these incidents are to from now on; how many of `wants` were new."""
+
     def open(self, target: str) -> list[Incident]: ...
 
     def recent(self, target: str, since: datetime) -> list[Incident]:
         """Those resolved at `since` or later, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What incidents are judged by; replaced as a whole, so that no evaluation sees half of a change.
+
+    `ends` says why an incident of any other rule is over.
+    """
+
+    rules: Mapping[str, BoundRule]
+    family: Family
+    labels: Labels
+    ends: str
+
+    @classmethod
+    def of(cls, rules: Mapping[str, BoundRule], labels: Mapping[str, str], ends: str) -> "_Judging":
+        related = family({name: bound.rule for name, bound in rules.items()})
+        return cls(rules, related, tuple(sorted(labels.items())), ends)
 
 
 class Engine:
@@ -73,9 +96,7 @@ class Engine:
         on_commit: Callable[[Sequence[Transition]], None],
     ) -> None:
         self._target = target
-        self._labels = tuple(sorted(labels.items()))
-        self._rules = rules
-        self._family = family({name: bound.rule for name, bound in rules.items()})
+        self._judging = _Judging.of(rules, labels, RULE_REMOVED)
         self._store = store
         self._route = route
         self._on_commit = on_commit
@@ -84,12 +105,31 @@ class Engine:
         self._clock_offset_s: float | None = None
         self._store_failures = 0
 
+    # --- its own configuration --------------------------------------------------------------------------
+
+    def configure(self, labels: Mapping[str, str], rules: Mapping[str, BoundRule]) -> None:
+        """Judge by these from the next reading on; what is under way goes on. At once: `catch_up` does the rest."""
+        self._judging = _Judging.of(rules, labels, RULE_REMOVED)
+
+    def retire(self) -> None:
+        """The target is no longer watched: nothing opens any more, and `catch_up` ends what is open."""
+        self._judging = _Judging.of({}, {}, TARGET_REMOVED)
+
+    def catch_up(self, moment: Moment) -> None:
+        """Without a reading: end the incidents of rules that are gone, and tell of what fires whoever the
+        routes name by now and did not before.
+        """
+        self._evaluate("configuration", moment, lambda _evaluation: None)
+        if self._announce():
+            self._on_commit(())
+
     # --- what happens -----------------------------------------------------------------------------------
 
     def load(self, moment: Moment) -> None:
         """Take up what the store holds: what is open, and what ended within the hour.
 
-        Nothing resolves by this, except incidents of rules that are no longer there.
+        Nothing resolves by this, except incidents of rules that are no longer there. Where that cannot be
+        written the next evaluation tries again.
         """
         since = moment.utc - timedelta(seconds=REOPEN_WITHIN_S)
         book = Book()
@@ -98,9 +138,8 @@ class Engine:
         with self._lock:
             self._book = book
             self._clock_offset_s = _offset_s(moment)
-        orphans = {incident.rule for incident in self.open()} - self._rules.keys()
-        for rule in sorted(orphans):
-            self.rule_removed(rule, moment)
+        with contextlib.suppress(StoreError):
+            self._evaluate("configuration", moment, lambda _evaluation: None)
 
     def observe(self, feed: str, readings: Sequence[tuple[str, Judgement]], moment: Moment) -> None:
         """The answers of the rules that watch `feed` to one reading of it."""
@@ -123,12 +162,6 @@ class Engine:
         self._gone(
             lambda incident: incident.database == name and incident.rule in rules, DATABASE_DROPPED, moment
         )
-
-    def rule_removed(self, rule: str, moment: Moment) -> None:
-        self._gone(lambda incident: incident.rule == rule, RULE_REMOVED, moment)
-
-    def target_removed(self, moment: Moment) -> None:
-        self._gone(lambda _incident: True, TARGET_REMOVED, moment)
 
     # --- what there is ----------------------------------------------------------------------------------
 
@@ -178,15 +211,17 @@ class Engine:
             self._book.restamp(timedelta(seconds=self._clock_offset_s - before_s))
 
     def _draft(self, moment: Moment, work: Callable[[Evaluation], None]) -> Draft:
+        judging = self._judging
         evaluation = Evaluation(
             self._book,
-            rules=self._rules,
-            family=self._family,
+            rules=judging.rules,
+            family=judging.family,
             target=self._target,
-            labels=self._labels,
+            labels=judging.labels,
             moment=moment,
         )
         work(evaluation)
+        evaluation.keep_to_rules(judging.ends)
         evaluation.settle()
         return evaluation.draft
 
@@ -198,11 +233,29 @@ class Engine:
                 stored = self._store.commit(transitions, self._wants(transitions))
             except StoreError as error:
                 self._book = draft.unwritten(self._book)
-                self._store_failures += 1
-                log.warning("incidents_not_written", target=self._target, feed=feed, error=str(error))
+                self._not_written(feed, error)
                 raise
         self._book = draft.applied(stored)
         return [replace(one, after=after) for one, after in zip(transitions, stored, strict=True)]
+
+    def _announce(self) -> int:
+        """How many sinks are new to something that fires."""
+        with self._lock:
+            fired = [tracked.incident for tracked in self._book.fired()]
+            wants = [
+                Want(index, recipient.sink, incident.severity, recipient.mention)
+                for index, incident in enumerate(fired)
+                for recipient in self._route(incident)
+            ]
+            try:
+                return self._store.announce(fired, wants) if wants else 0
+            except StoreError as error:
+                self._not_written("configuration", error)
+                raise
+
+    def _not_written(self, feed: str, error: StoreError) -> None:
+        self._store_failures += 1
+        log.warning("incidents_not_written", target=self._target, feed=feed, error=str(error))
 
     def _wants(self, transitions: Sequence[Transition]) -> list[Want]:
         """Who is to reflect what. Nobody hears of an incident that has not fired."""

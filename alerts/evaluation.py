@@ -10,7 +10,7 @@ from alerts.lifecycle import gone, step
 from alerts.marks import suppress, unsuppress
 from alerts.notes import Notes
 from alerts.timers import Policy
-from alerts.tracked import Absent, Labels, NotCovered, Observation, Seen, Tracked
+from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
 from pgvigil.model.finding import Finding, Judgement
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
@@ -52,7 +52,8 @@ class Evaluation:
 
     def observe(self, judgements: Mapping[str, Judgement]) -> None:
         """The answers of some rules to one reading."""
-        for rule in sorted(judgements, key=self._family.rank.__getitem__):
+        # A rule may have been switched off while it was judging.
+        for rule in sorted(judgements.keys() & self._rules.keys(), key=self._family.rank.__getitem__):
             judgement = judgements[rule]
             findings = distinct(rule, self._target, judgement.findings)
             if findings:
@@ -71,6 +72,14 @@ class Evaluation:
         for tracked in self.draft.book.open():
             if concerned(tracked.incident):
                 self.draft.put(gone(tracked, reason, self._moment))
+
+    def keep_to_rules(self, ends: str) -> None:
+        """Incidents of rules that are not there are over, because `ends`; the others have the labels of today."""
+        self.gone(lambda incident: incident.rule not in self._rules, ends)
+        for tracked in self.draft.book.open():
+            if tracked.incident.labels != self._labels:
+                labelled = replace(tracked.incident, labels=self._labels)
+                self.draft.put(Outcome(replace(tracked, incident=labelled)))
 
     def settle(self) -> None:
         """Give every open incident the marks that follow from the others: who is whose child."""

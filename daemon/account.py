@@ -1,16 +1,16 @@
 """The daemon's account of itself: what metrics and logs say of its own work."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from alerts.outbox.worker import OutboxWorker
+from daemon.fleet import Fleet
 from daemon.housekeeping import Housekeeping
 from daemon.lanes.pool import Pool
 from daemon.metrics.own import OwnStats, SinkStats
-from daemon.pipeline import Pipeline
+from daemon.reload import LastReload
+from daemon.sinks import Outboxes
 from daemon.supervisor import Supervisor
 from pgvigil.model.incident import Transition
 from pgvigil.store import Store, StoreError
@@ -47,18 +47,18 @@ class Account:
 
     store: Store
     housekeeping: Housekeeping
-    outboxes: Mapping[str, OutboxWorker]
-    pipelines: Sequence[Pipeline]
+    outboxes: Outboxes
+    fleet: Fleet
+    last_reload: LastReload
     pools: Sequence[Pool]
     supervisor: Supervisor
 
     def stats(self) -> OwnStats:
-        rule_errors: Counter[str] = Counter()
-        for pipeline in self.pipelines:
-            rule_errors.update(dict(pipeline.rule_errors))  # a copy: lanes add to it
         return OwnStats(
             sinks=self._sinks(),
-            rule_errors=rule_errors,
+            rule_errors=self.fleet.rule_errors,
+            config_ok=self.last_reload.successful,
+            config_loaded_at=self.last_reload.success_at,
             store_errors=self.store.errors,
             store_writable=self.store.writable,
             store_size_bytes=self.housekeeping.figures.size_bytes,
@@ -71,7 +71,7 @@ class Account:
     def _sinks(self) -> dict[str, SinkStats]:
         queues = self._queues()
         sinks = {}
-        for name, outbox in self.outboxes.items():
+        for name, outbox in self.outboxes.workers.items():
             queue = None if queues is None else queues.get(name, Queue())
             sinks[name] = SinkStats(
                 attempts=outbox.stats().outcomes,

@@ -110,17 +110,19 @@ class Board:
     def __init__(self) -> None:
         self._targets: dict[str, TargetView] = {}
         self._problems: dict[str, Problem] = {}
-        self._noting = threading.Lock()
+        self._changing = threading.Lock()  # two writers at once would lose what one of them wrote
 
     def publish(self, view: TargetView) -> None:
-        self._targets = {**self._targets, view.name: view}
+        with self._changing:
+            self._targets = {**self._targets, view.name: view}
 
     def withdraw(self, target: str) -> None:
-        self._targets = {name: view for name, view in self._targets.items() if name != target}
+        with self._changing:
+            self._targets = {name: view for name, view in self._targets.items() if name != target}
 
     def note(self, key: str, problem: Problem | None) -> bool:
         """Note or clear what people must mend in pgvigil's own set-up; True when that is news."""
-        with self._noting:
+        with self._changing:
             before = self._problems.get(key)
             others = {name: known for name, known in self._problems.items() if name != key}
             self._problems = others if problem is None else {**others, key: problem}

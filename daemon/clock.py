@@ -1,5 +1,6 @@
 """The clock, and what it sets off: APScheduler is the clock only; all work happens on lanes."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -35,29 +36,34 @@ class Ticker:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._first_after_s: dict[str, float] = {}
+        self._planning = threading.Lock()  # jobs come and go while the clock is stepped
 
     def every(
         self, name: str, interval_s: float, tick: Callable[[], None], *, first_after_s: float = 0.0
     ) -> None:
         """Call `tick` after `first_after_s` and then every `interval_s`; `name` is unique."""
-        self._first_after_s[name] = first_after_s
-        self._scheduler.add_job(
-            tick,
-            IntervalTrigger(seconds=interval_s, timezone=UTC),
-            id=name,
-            name=name,
-            # Said outright: a start_date that is already past would be rounded up to the next interval.
-            next_run_time=self._in(first_after_s),
-        )
+        with self._planning:
+            self._first_after_s[name] = first_after_s
+            self._scheduler.add_job(
+                tick,
+                IntervalTrigger(seconds=interval_s, timezone=UTC),
+                id=name,
+                name=name,
+                # Said outright: a start_date that is already past would be rounded up to the next interval.
+                next_run_time=self._in(first_after_s),
+            )
 
     def cancel(self, name: str) -> None:
-        del self._first_after_s[name]
-        self._scheduler.remove_job(name)
+        """No more ticks, but for one that is just being called."""
+        with self._planning:
+            del self._first_after_s[name]
+            self._scheduler.remove_job(name)
 
     def replan(self) -> None:
         """Plan every job anew from the wall clock as it is now, spread over time as at the start."""
-        for name, first_after_s in tuple(self._first_after_s.items()):  # others add to it
-            self._scheduler.modify_job(name, next_run_time=self._in(first_after_s))
+        with self._planning:
+            for name, first_after_s in self._first_after_s.items():
+                self._scheduler.modify_job(name, next_run_time=self._in(first_after_s))
 
     def start(self) -> None:
         self._scheduler.start()

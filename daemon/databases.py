@@ -80,6 +80,23 @@ class Databases:
     def _lane_of(self, scheduled: Scheduled) -> DatabasesLane:
         return self._heavy if scheduled.collector.lane is LaneKind.HEAVY else self._lane
 
+    @property
+    def ended(self) -> bool:
+        """After `close`: no worker is here any more, and nothing is connected."""
+        return self._lane.ended and self._heavy.ended
+
+    def reschedule(self, collectors: Sequence[Scheduled]) -> None:
+        """Read with these from now on."""
+        before = {one.collector.name: one for one in self._collectors}
+        now = {one.collector.name: one for one in collectors}
+        self._collectors = collectors
+        for database in self._following.followed:
+            for gone in before.keys() - now.keys():
+                self._recorder.forget(gone, database)
+            for name, one in now.items():
+                if before.get(name) != one:
+                    self._recorder.expect(name, database, one.interval_s, self._now())
+
     def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
         """Read with this collector in every followed database."""
         for database in self._following.followed:

@@ -18,11 +18,15 @@ class Following:
     """Follows the databases that `wants` says yes to; of templates only those that `named` has, literally."""
 
     def __init__(self, wants: Callable[[str], bool], named: Sequence[str] = ()) -> None:
-        self._by_name = wants
-        self._named = frozenset(named)
+        self.want(wants, named)
         self.names: Mapping[int, str] = {}  # every database, by oid
         self.followed: tuple[str, ...] = ()
         self.not_covered: Mapping[str, str] = {}  # matching, but cannot be read: why
+
+    def want(self, wants: Callable[[str], bool], named: Sequence[str] = ()) -> None:
+        """Follow others from the next `update` on."""
+        self._by_name = wants
+        self._named = frozenset(named)
 
     def update(self, databases: Sequence[Database]) -> Change:
         """Take the present list. A database that became unreadable is not covered, not dropped."""

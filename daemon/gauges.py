@@ -14,6 +14,10 @@ BLANK: Mapping[str, Mapping[str, Any]] = {
     "activity": {"sessions": (), "oldest_transaction_at": None},
     "lock_waits": {"waiters": None, "longest_wait_s": None},
 }
+OFF: Mapping[str, Mapping[str, Any]] = {
+    **BLANK,
+    "statements": {"statements": (), "top": None},
+}  # counters outlive a failure
 
 
 def _activity(snapshot: Snapshot[ActivityReading]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Whether pgvigil itself works: from ready-made values, without a lock and without any target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from daemon.board import Board
@@ -15,7 +15,7 @@ class Health:
 
     supervisor: Supervisor
     board: Board
-    targets: frozenset[str]
+    targets: Callable[[], Collection[str]]
     store_writable: Callable[[], bool]
 
     def alive(self) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ class Health:
     def ready(self) -> tuple[str, ...]:
         """What is missing; empty when the store can be written and each target was tried once."""
         tried = {view.name for view in self.board.targets if view.first_tried_at is not None}
-        missing = [f"target {name} not tried yet" for name in sorted(self.targets - tried)]
+        missing = [f"target {name} not tried yet" for name in sorted({*self.targets()} - tried)]
         if not self.store_writable():
             missing.insert(0, "the store cannot be written")
         return tuple(missing)

@@ -30,9 +30,13 @@ class Home:
     ) -> None:
         self._target = target
         self._connect = connect
-        self._needed = frozenset(needed)
+        self.needs(needed)
         self._lost = lost
         self._name: str | None = None
+
+    def needs(self, extensions: Collection[str]) -> None:
+        """What it is looked for by from now on; it stays where it is while that will do."""
+        self._needed = frozenset(extensions)
 
     def connect(self) -> Session:
         """Raises ReadError."""

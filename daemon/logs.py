@@ -45,24 +45,28 @@ def configure(form: Form, level: str, fd: int = 2) -> Callable[[], None]:
             foreign_pre_chain=_SHARED,
         ),
     )
-    threshold = logging.getLevelNamesMapping()[level.upper()]
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.WARNING))
-    for name in OURS:
-        logging.getLogger(name).setLevel(threshold)
+    logging.getLogger().handlers[:] = [handler]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+    set_level(level)
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_died
     return lines.close
+
+
+def set_level(level: str) -> None:
+    """Show our own events from `level` on, from now on."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(max(threshold, logging.WARNING))
+    for name in OURS:
+        logging.getLogger(name).setLevel(threshold)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
 
 
 def _thread_died(died: threading.ExceptHookArgs) -> None:

@@ -58,9 +58,28 @@ class Pipeline:
         self._statements = statements
         self._previous: dict[tuple[str, str | None], Any] = {}
         self._parked: dict[str, float] = {}
+        self._closed = False
+
+    def configure(self, rules: Mapping[str, BoundRule]) -> None:
+        """Judge by these from the next reading on. One that threw gets another chance when it is not the same."""
+        before, self._rules = self._rules, rules
+        for name in tuple(self._parked):
+            if rules.get(name) != before.get(name):
+                self._parked.pop(name, None)
+
+    def forget(self, feed: str) -> None:
+        """It is read no more: should it be again, nothing is compared with what was read before."""
+        for key in [key for key in tuple(self._previous) if key[0] == feed]:
+            self._previous.pop(key, None)
+
+    def close(self) -> None:
+        """What lanes that are still leaving read is judged no more."""
+        self._closed = True
 
     def take(self, snapshot: Snapshot[Any], session: Session) -> None:
         """Judge a fresh reading of `session`."""
+        if self._closed:
+            return
         feed, database = snapshot.collector, snapshot.database
         reading = reading_of(snapshot, self._statements)
         if reading is not snapshot:
@@ -180,6 +199,8 @@ class Pipeline:
 
     def _tell(self, happening: Callable[[], None]) -> None:
         """Have the engine take it in. What cannot be written does not hold: the next reading brings it again."""
+        if self._closed:
+            return
         with contextlib.suppress(StoreError):  # counted and logged by the engine
             happening()
         self._recorder.publish(incidents=self._engine.open())

@@ -27,6 +27,7 @@ class Recorder:
         self._success_mono_s: dict[Key, float] = {}
         self._due_mono_s: dict[Key, float] = {}
         self._problems: dict[str, Problem] = {}
+        self._closed = False
 
     @property
     def view(self) -> TargetView:
@@ -36,10 +37,13 @@ class Recorder:
         """From now on this reading is due every `interval_s`, and its absence is staleness."""
         with self._lock:
             key = (collector, database)
-            self._due_mono_s.setdefault(key, moment.mono_s)
-            self._collectors.setdefault(
-                key, CollectorView(collector=collector, database=database, interval_s=interval_s)
-            )
+            before = self._collectors.get(key)
+            if before is None:
+                before = CollectorView(collector=collector, database=database, interval_s=interval_s)
+            elif before.interval_s == interval_s:
+                return
+            self._collectors[key] = replace(before, interval_s=interval_s)
+            self._due_mono_s[key] = moment.mono_s
 
     def forget(self, collector: str, database: str | None) -> None:
         """No longer expected: switched off, or its database is gone."""
@@ -89,7 +93,8 @@ class Recorder:
             return tuple(self._behind(key, view, moment) for key, view in self._collectors.items())
 
     def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
-        since_s = max(self._success_mono_s.get(key, self._due_mono_s[key]), self._resumed_mono_s)
+        due_s = self._due_mono_s[key]
+        since_s = max(self._success_mono_s.get(key, due_s), due_s, self._resumed_mono_s)
         return Freshness(
             collector=view.collector,
             database=view.database,
@@ -107,6 +112,8 @@ class Recorder:
     def problem(self, key: str, problem: Problem | None) -> bool:
         """Note or clear a set-up problem; True when that is news."""
         with self._lock:
+            if self._closed:
+                return False
             before = self._problems.get(key)
             if problem is None:
                 self._problems.pop(key, None)
@@ -128,9 +135,16 @@ class Recorder:
             }
         self.publish(**changes)
 
+    def close(self) -> None:
+        """What lanes that are still leaving report is shown no more."""
+        with self._lock:
+            self._closed = True
+
     def publish(self, **changes: Any) -> None:
         """Replace fields of the view and show it."""
         with self._lock:
+            if self._closed:
+                return
             self._view = replace(
                 self._view,
                 collectors=tuple(self._collectors.values()),

@@ -1,5 +1,6 @@
 """`pgvigil run`: the process around the daemon. Signals set a flag; everything else happens in order."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from types import FrameType
 import structlog
 
 from daemon import logs
+from daemon.reload import Reload
+from daemon.settings.loader import load
 from daemon.settings.settings import Settings
 from daemon.wiring import Daemon
 
@@ -18,7 +21,10 @@ STACK_BYTES = 1024 * 1024
 
 
 def run(settings: Settings, started: Callable[[Daemon], None] = lambda _daemon: None) -> int:
-    """Run until SIGTERM or SIGINT; 0 when everything stopped in order. Raises SetupError when it cannot start."""
+    """Run until SIGTERM or SIGINT; 0 when everything stopped in order. SIGHUP reads the file of `settings` again.
+
+    Raises SetupError when it cannot start.
+    """
     threading.stack_size(STACK_BYTES)
     flush = logs.configure(settings.daemon.log_format, settings.daemon.log_level)
     try:
@@ -27,20 +33,36 @@ def run(settings: Settings, started: Callable[[Daemon], None] = lambda _daemon: 
         flush()
 
 
+class _Asked:
+    """What signals ask for. Several to reload while one reload goes on are one more."""
+
+    def __init__(self) -> None:
+        self._something = threading.Event()
+        self._stop = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        log.info("stopping" if number != signal.SIGHUP else "reloading", signal=signal.Signals(number).name)
+        self._stop = self._stop or number != signal.SIGHUP
+        self._something.set()
+
+    def to_reload(self) -> bool:
+        """Wait until asked for something: True to reload, False to stop."""
+        self._something.wait()
+        self._something.clear()
+        return not self._stop
+
+
 def _run(settings: Settings, started: Callable[[Daemon], None]) -> int:
-    stop = threading.Event()
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
+    asked = _Asked()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, asked)
     daemon = Daemon(settings)
+    reload = Reload(daemon, lambda: load(settings.file, os.environ))
     try:
         daemon.start()
         started(daemon)
-        stop.wait()
+        while asked.to_reload():
+            reload()
     finally:
         daemon.stop()
     log.info("stopped")

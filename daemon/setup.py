@@ -1,5 +1,7 @@
 """What people must mend at a target so that everything can be read: each said once, and shown while it lasts."""
 
+from collections.abc import Collection
+
 import structlog
 
 from daemon.recorder import Recorder, reading_problem
@@ -18,6 +20,7 @@ class Setup:
     def __init__(self, target: str, recorder: Recorder) -> None:
         self.target = target
         self._recorder = recorder
+        self._missing: set[str] = set()
 
     def learn(self, facts: Facts) -> None:
         """What the connection shows of the role and the extensions; clears what is mended."""
@@ -28,8 +31,15 @@ class Setup:
     def lacks(self, extension: str, collector: str) -> str:
         """No watched database has the extension, so that `collector` is not read; the sentence that says so."""
         problem = extension_missing(self.target, extension, collector)
+        self._missing.add(extension)
         self._note(_about(extension), problem)
         return problem.sentence
+
+    def needed(self, extensions: Collection[str]) -> None:
+        """Only these are asked for from now on: that another one is missing matters no more."""
+        for extension in self._missing - {*extensions}:
+            self._missing.discard(extension)
+            self._note(_about(extension), None)
 
     def denied(self, collector: str, database: str | None, message: str, role: str) -> None:
         """The role may not read what the collector reads: said until a reading succeeds."""

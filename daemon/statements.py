@@ -31,11 +31,18 @@ class Statements:
         self.text = Texts(target, store, interval_s=interval_s)
         self._target = target
         self._deltas = StatementDeltas()
-        self._top = StickyTop(size=top_k) if top_k else None
-        self._recent = Recent()
+        self._top_k = top_k
+        self._rank(top_k)
+
+    def configure(self, *, top_k: int, interval_s: float) -> None:
+        """From the next reading on; the ground that deltas stand on stays. Any thread."""
+        self.text.paced(interval_s)
+        self._top_k = top_k
 
     def take(self, snapshot: Snapshot[StatementsReading]) -> Delta[StatementChanges]:
         """What ran since the reading before; the series have it in them, and the texts of the top are asked for."""
+        if self._top_k != self._ranked:
+            self._rank(self._top_k)
         delta = self._deltas.take(snapshot)
         if self._top is not None:
             self._top.take(delta)
@@ -43,6 +50,12 @@ class Statements:
             for (dbid, queryid), userid in self._top.users.items():
                 self.text(dbid, userid, queryid)
         return delta
+
+    def _rank(self, top_k: int) -> None:
+        """Begin to rank: the series start at zero."""
+        self._ranked = top_k
+        self._top = StickyTop(size=top_k) if top_k else None
+        self._recent = Recent()
 
     def series(self, database_names: Mapping[int, str]) -> tuple[StatementSeries, ...]:
         """The sticky top and `other`; none where per-query series are switched off."""

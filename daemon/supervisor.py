@@ -46,6 +46,10 @@ class Supervisor:
         if self._thread.is_alive():
             self._thread.join(2.0)
 
+    def watch(self, loops: Sequence[Loop]) -> None:
+        """Watch these from now on, and none of those before."""
+        self._loops = list(loops)
+
     @property
     def age_s(self) -> float:
         """How long ago the supervisor itself last looked."""

@@ -1,7 +1,6 @@
 """One watched server: its three lanes, what is due on them, and which databases it has."""
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -12,7 +11,7 @@ import structlog
 from daemon.clock import Now, Ticker
 from daemon.databases import Databases, nothing
 from daemon.following import Following
-from daemon.gauges import BLANK, gauges
+from daemon.gauges import BLANK, OFF, gauges
 from daemon.home import Home
 from daemon.lanes.lane import Job, ServerLane
 from daemon.lanes.pool import Once, Pool
@@ -20,6 +19,7 @@ from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
+from daemon.ticks import Ticks
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.moment import Moment
@@ -71,6 +71,8 @@ class Target:
         self._setup = Setup(name, recorder)
         self._home = Home(name, connect, home_extensions(scheduled.values()), self._look_around)
         self._freshness = Once(workers.polls, self._judge_freshness)
+        self._following = following
+        self._ticks: Ticks | None = None  # None before the start, and when it is over
         self._attempts = 0
         self._down_since: Moment | None = None
         self._unreachable = False  # target_down or connection_saturation tells of it
@@ -92,7 +94,7 @@ class Target:
             pool=lambda: self._server.pool,
             connect=connect,
             following=following,
-            collectors=[s for s in scheduled.values() if s.collector.lane is not LaneKind.SERVER],
+            collectors=_in_databases(scheduled),
             reading=self._reading,
             visited=self._visited,
             pipeline=pipeline,
@@ -102,22 +104,55 @@ class Target:
     # --- what the clock calls ---------------------------------------------------------------------------
 
     def start(self, ticker: Ticker, spread_s: float) -> None:
-        """Plan everything. The first cycle comes within `spread_s`, at a moment that the name decides."""
-        first_s = spread_s * (zlib.crc32(self.name.encode()) % 1000) / 1000
+        """Plan everything. The first cycle comes within `spread_s`."""
+        ticks = self._ticks = Ticks(ticker, self.name, spread_s)
         for scheduled in self._scheduled.values():
-            ticker.every(
-                f"{self.name}/{scheduled.collector.name}",
-                scheduled.interval_s,
-                partial(self._due, scheduled),
-                first_after_s=first_s,
-            )
-            if scheduled.collector.lane is LaneKind.SERVER:
-                self._recorder.expect(scheduled.collector.name, None, scheduled.interval_s, self._now())
-        ticker.every(f"{self.name}/databases", FOLLOW_S, self._tick_follow, first_after_s=first_s)
-        ticker.every(
-            f"{self.name}/freshness", FRESHNESS_S, self._tick_freshness, first_after_s=first_s + FRESHNESS_S
-        )
-        ticker.every(f"{self.name}/summary", SUMMARY_S, self._tick_summary, first_after_s=first_s + SUMMARY_S)
+            self._plan(ticks, scheduled)
+        ticks.every("databases", FOLLOW_S, self._tick_follow)
+        ticks.every("freshness", FRESHNESS_S, self._tick_freshness, after_s=FRESHNESS_S)
+        ticks.every("summary", SUMMARY_S, self._tick_summary, after_s=SUMMARY_S)
+
+    def _plan(self, ticks: Ticks, scheduled: Scheduled) -> None:
+        ticks.every(scheduled.collector.name, scheduled.interval_s, partial(self._due, scheduled))
+        if scheduled.collector.lane is LaneKind.SERVER:
+            self._recorder.expect(scheduled.collector.name, None, scheduled.interval_s, self._now())
+
+    def reschedule(self, scheduled: Mapping[str, Scheduled]) -> None:
+        """Read with these collectors, at their intervals, from now on; the connections stay."""
+        before, self._scheduled = self._scheduled, scheduled
+        for name in before.keys() - scheduled.keys():
+            self._leave_off(before[name].collector)
+        for name, one in scheduled.items():
+            if before.get(name) != one and self._ticks is not None:
+                self._plan(self._ticks, one)
+        self._databases.reschedule(_in_databases(scheduled))
+        self._home.needs(home_extensions(scheduled.values()))
+        self._setup.needed({one.collector.extension or "" for one in scheduled.values()})
+
+    def _leave_off(self, collector: Collector[Any]) -> None:
+        if self._ticks is not None:
+            self._ticks.cancel(collector.name)
+        if collector.lane is LaneKind.SERVER:
+            self._recorder.forget(collector.name, None)
+        self._pipeline.forget(collector.name)
+        self._recorder.publish(**OFF.get(collector.name, {}))
+
+    def follow(self, wants: Callable[[str], bool], named: Sequence[str]) -> None:
+        """Look into these databases from now on; the list is read anew at once."""
+        self._following.want(wants, named)
+        self._follow(tick=False)
+
+    def retire(self) -> None:
+        """No more ticks and no more work. A job that runs may finish: its worker leaves by itself, see `ended`."""
+        if self._ticks is not None:
+            self._ticks.cancel_all()
+            self._ticks = None
+        self.stop()
+
+    @property
+    def ended(self) -> bool:
+        """After `retire`: no worker is here any more, and nothing is connected."""
+        return self._server.ended and self._databases.ended
 
     def stop(self) -> None:
         """No more work; the ticker is stopped before. What runs may finish."""
@@ -190,6 +225,8 @@ class Target:
 
     def _read(self, scheduled: Scheduled, database: str | None, session: Session) -> None:
         collector = scheduled.collector
+        if collector.name not in self._scheduled:  # switched off since it was due
+            return
         if not self._has_extension(scheduled, session):
             self._lacks(collector, database)
             return
@@ -210,7 +247,8 @@ class Target:
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:
         self._pipeline.take(snapshot, session)
-        self._recorder.publish(**gauges(snapshot))
+        on = snapshot.collector in self._scheduled
+        self._recorder.publish(**(gauges(snapshot) if on else OFF.get(snapshot.collector, {})))
         self._databases.fetch_names()
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
@@ -301,3 +339,8 @@ class Target:
             log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)
         self._recorder.availability(availability, moment)
         self._pipeline.unavailable(availability, moment, told=self._unreachable)
+
+
+def _in_databases(scheduled: Mapping[str, Scheduled]) -> list[Scheduled]:
+    """Those that read in each database, not on the server as a whole."""
+    return [one for one in scheduled.values() if one.collector.lane is not LaneKind.SERVER]

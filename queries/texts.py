@@ -80,8 +80,12 @@ class Texts:
         self._known: OrderedDict[TextKey, str] = OrderedDict()
         self._wanted: dict[TextKey, None] = {}
         self._missing_until_s: dict[TextKey, float] = {}
-        self._rest_s = min(REST_S, 0.85 * interval_s)
+        self.paced(interval_s)
         self._rests_until_s = 0.0
+
+    def paced(self, interval_s: float) -> None:
+        """The collector reads every `interval_s` from now on."""
+        self._rest_s = min(REST_S, 0.85 * interval_s)
 
     def __call__(self, database_oid: int, user_oid: int, queryid: int) -> str | None:
         key = (database_oid, user_oid, queryid)

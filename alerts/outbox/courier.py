@@ -94,6 +94,7 @@ class Courier:
     def _resume(self) -> None:
         """At start: what was being sent may have arrived; and nothing waits for what was wrong before."""
         if not self._resumed:
+            self._deliveries.take_up(self._name)
             self._deliveries.interrupted(self._name)
             self._deliveries.release(self._name)
             self._resumed = True

@@ -11,6 +11,7 @@ from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store import Store, StoreError
 
+_FOLLOW_S = 0.1  # how soon a worker sees that it is to stop while it waits for the one before
 _CALL_S = 15.0  # that a call under way may take before it is left behind at stop
 
 
@@ -44,11 +45,29 @@ class OutboxWorker:
         self._stop_at_s = float("inf")
         self._idle = True
         self._beat_s = clock().mono_s
+        self.ended = threading.Event()  # no call is under way, and the sink is closed
+        self._retired = False
+        self._after: threading.Event | None = None
         self._thread = threading.Thread(target=self._run, name=f"outbox-{name}", daemon=True)
 
-    def start(self) -> None:
+    def start(self, after: threading.Event | None = None) -> None:
+        """Begin; where the sink had another worker, not before that has `ended`: its call may still arrive."""
         self._idle = False
-        self._thread.start()
+        self._after = after
+        try:
+            self._thread.start()
+        except RuntimeError:  # a limit of the account or the container: nothing of it is left
+            self._end()
+            raise
+
+    def retire(self) -> None:
+        """Finish the call under way and begin no other. Does not wait: see `ended`."""
+        self._retired = True
+        self._stop_at_s = self._clock().mono_s
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is None:
+            self._end()
 
     def wake(self) -> None:
         """There may be something new to tell. Costs nothing; any thread."""
@@ -61,7 +80,9 @@ class OutboxWorker:
         self._stop_at_s = self._clock().mono_s + flush_s
         self._stop.set()
         self._wake.set()
-        if self._thread.ident is not None:
+        if self._thread.ident is None:
+            self._end()
+        else:
             self._thread.join(flush_s + _CALL_S)
         return not self._thread.is_alive()
 
@@ -83,13 +104,34 @@ class OutboxWorker:
     # --- the thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._courier.check()
         try:
-            while True:
+            self._follow()
+            if not self._over:
+                self._courier.check()
+            while not self._over:
                 self._wake.clear()
                 self._sleep(self._step())
         except Interrupted:
             self._idle = True
+        finally:
+            self._end()
+
+    def _follow(self) -> None:
+        """Wait for the worker before, also when retired: `ended` tells the next one that no call of any is left.
+
+        Raises Interrupted when the time to stop is over meanwhile.
+        """
+        while self._after is not None and not self._after.wait(_FOLLOW_S):
+            if self._over and not self._retired:
+                raise Interrupted
+
+    @property
+    def _over(self) -> bool:
+        return self._stop.is_set() and self._left_s() <= 0
+
+    def _end(self) -> None:
+        self.sink.close()
+        self.ended.set()
 
     def _step(self) -> float | None:
         self._beat_s = self._clock().mono_s

@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 MOST_PAGES = 64  # far below the limit of connections, so that probes are answered beside them
 
 
-def build(sources: Sources, hosts: Hosts, token: str = "") -> ASGIApp:
-    """The application; its endpoints read `sources` and nothing else. API and page answer to `hosts` only, and with
-    a `token` they ask for it.
+def build(sources: Sources, hosts: Callable[[], Hosts], token: Callable[[], str] = lambda: "") -> ASGIApp:
+    """The application; its endpoints read `sources` and nothing else. API and page answer to `hosts` only, and ask
+    for `token`, where there is one. Both are asked each time: they may change.
     """
     static = Static()
     probes, api, page = Probes(sources), Api(sources), Page(sources, static.version)
@@ -46,7 +46,7 @@ def build(sources: Sources, hosts: Hosts, token: str = "") -> ASGIApp:
     crowd = _Crowd()
     routes = [Route(path, _guarded(handler, crowd), methods=["GET"]) for path, handler in table.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
-    return SafeHeaders(HostGate(TokenGate(app, token) if token else app, hosts))
+    return SafeHeaders(HostGate(TokenGate(app, token), hosts))
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,11 +11,14 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # probes and scrape
 
 
 class TokenGate:
-    """Lets a request through that carries the token: as a bearer token, or as the password a browser asks for."""
+    """Lets a request through that carries the token: as a bearer token, or as the password a browser asks for.
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    `token` is asked each time; "" asks for none.
+    """
+
+    def __init__(self, app: ASGIApp, token: Callable[[], str]) -> None:
         self._app = app
-        self._token = token.encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allowed(scope):
@@ -28,13 +32,16 @@ class TokenGate:
         await send({"type": "http.response.body", "body": b'{"error": "a token is needed"}'})
 
     def _allowed(self, scope: Scope) -> bool:
+        token = self._token().encode()
+        if not token:
+            return True
         given = dict(scope["headers"]).get(b"authorization", b"")
         kind, _, credentials = given.partition(b" ")
         if kind.lower() == b"basic":
             credentials = _password(credentials)
         elif kind.lower() != b"bearer":
             return False
-        return hmac.compare_digest(credentials.strip(), self._token)
+        return hmac.compare_digest(credentials.strip(), token)
 
 
 def _password(credentials: bytes) -> bytes:

@@ -6,7 +6,7 @@ Such a request still carries the name in its Host header, and that is what is lo
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -58,7 +58,7 @@ def _is_address(host: str) -> bool:
 class HostGate:
     """Answers only to its own names. Probes and scrapers are let through: they come by many, and read no query."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Callable[[], Hosts]) -> None:
         self._app = app
         self._hosts = hosts
 
@@ -79,7 +79,7 @@ class HostGate:
         host = host_of(given[0].decode("latin-1")) if len(given) == 1 else None
         if host is None:
             return 400, "the request must have one Host header, with a host name or an address in it"
-        if host in self._hosts:
+        if host in self._hosts():
             return None
         return 421, (
             f"pgvigil does not answer to the name {host!r}. If people are to reach it by this name, add it to"

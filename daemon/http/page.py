@@ -41,7 +41,7 @@ class Page:
             targets=views,
             incidents=incidents,
             open_states=(State.FIRING, State.UNKNOWN),
-            grafana_url=self._sources.grafana_url,
+            grafana_url=self._sources.grafana_url(),
         )
         return HTMLResponse(text)
 

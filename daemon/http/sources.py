@@ -20,4 +20,4 @@ class Sources:
     incidents: Callable[[Sequence[State] | None, str | None, int], Sequence[Incident]]
     incident: Callable[[int], Incident | None]
     now: Callable[[], datetime]
-    grafana_url: str = ""
+    grafana_url: Callable[[], str] = lambda: ""

@@ -117,6 +117,11 @@ class Lane:
             if not self._working:
                 self._drop()
 
+    @property
+    def ended(self) -> bool:
+        """After `close`: no worker is here any more, and nothing is connected."""
+        return self._closing and not self._working
+
     def interrupt(self) -> None:
         """End the read that a worker is in: it would outlive our time to stop."""
         session = self._session
@@ -192,6 +197,8 @@ class ServerLane(Lane):
             if lost is None:
                 return
             self._drop()
+            if self._closing:
+                return
             if fresh or lost.kind is FailureKind.SILENT:
                 self._lost(lost, waiting)
                 return

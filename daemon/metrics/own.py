@@ -28,6 +28,8 @@ class OwnStats:
 
     sinks: Mapping[str, SinkStats] = field(default_factory=dict)
     rule_errors: Mapping[str, int] = field(default_factory=dict)
+    config_ok: bool = True
+    config_loaded_at: datetime | None = None
     store_errors: int = 0
     store_writable: bool = True
     store_size_bytes: int | None = None  # None: not known
@@ -85,9 +87,20 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
     failed = CounterMetricFamily("pgvigil_rule_errors", "Times that a rule threw.", labels=["rule"])
     for rule, count in sorted(stats.rule_errors.items()):
         failed.add_metric([rule], count)
+    loaded = GaugeMetricFamily(
+        "pgvigil_config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was read.",
+        value=None if stats.config_loaded_at is None else stats.config_loaded_at.timestamp(),
+    )
     return [
         threads,
         failed,
+        _gauge(
+            "config_last_reload_successful",
+            "0 when the configuration was changed and refused, so that the one before is in force.",
+            float(stats.config_ok),
+        ),
+        loaded,
         _counter("store_errors", "Failed writes to the store.", stats.store_errors),
         _gauge(
             "store_writable", "1 when the last write to the store succeeded.", float(stats.store_writable)

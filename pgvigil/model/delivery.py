@@ -49,6 +49,7 @@ class DeliveryStatus(StrEnum):
     AMBIGUOUS = "ambiguous"  # it may have arrived: reconcile before sending again
     SETTLED = "settled"
     PARKED = "parked"  # the destination is misconfigured; tried again slowly, said loudly
+    LEFT = "left"  # the sink is no longer configured; should it return, it is told how it went on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
+    delete,
     func,
     insert,
     or_,
@@ -56,6 +58,7 @@ DELIVERY = Table(
 )
 
 _WAITING = (DeliveryStatus.DUE, DeliveryStatus.AMBIGUOUS, DeliveryStatus.PARKED)
+_AT_REST = (DeliveryStatus.SETTLED, DeliveryStatus.LEFT)  # nobody is about to be told anything
 _WANTED = frozenset({"incident_id", "sink", "want_version", "urgency", "due_since", "mention"})
 _DONE = [column for column in DELIVERY.columns if column.name not in _WANTED]
 _AS_READ = ("status", "act_key", "attempts", "seen_version")  # if these are as they were, so is the rest
@@ -98,10 +101,21 @@ def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) 
     for old in olds:
         want = wants.pop(old.sink, None)
         if want is not None or old.want_version < incident.version:
-            raised = _raised(old, _fresh(incident, want or Want(0, old.sink, incident.severity)))
+            fresh = _fresh(incident, want or Want(0, old.sink, incident.severity))
+            left = want is None and old.status is DeliveryStatus.LEFT
+            raised = replace(old, want_version=fresh.want_version) if left else _raised(old, fresh)
             connection.execute(update(DELIVERY).where(_is(old)).values(_values(raised)))
     for want in wants.values():
         connection.execute(insert(DELIVERY).values(_values(_fresh(incident, want))))
+
+
+def introduce(connection: Connection, incident: Incident, want: Want) -> bool:
+    """The sink is to reflect `incident` from now on; False when it already is to."""
+    fresh = _fresh(incident, want)
+    if _same(connection, fresh) is not None:
+        return False
+    connection.execute(insert(DELIVERY).values(_values(fresh)))
+    return True
 
 
 def _fresh(incident: Incident, want: Want) -> Delivery:
@@ -117,7 +131,7 @@ def _fresh(incident: Incident, want: Want) -> Delivery:
 
 def _raised(old: Delivery, fresh: Delivery) -> Delivery:
     """`old` with the newer demand. A parked row gets another chance, because what it says has changed."""
-    settled = old.status is DeliveryStatus.SETTLED
+    settled = old.status in _AT_REST
     parked = old.status is DeliveryStatus.PARKED
     again = DeliveryStatus.AMBIGUOUS if old.act_key else DeliveryStatus.DUE
     return replace(
@@ -236,6 +250,34 @@ class Deliveries:
         )
         return self._database.write(lambda connection: connection.execute(change).rowcount)
 
+    def sinks(self) -> set[str]:
+        """The sinks that are to reflect something, whether or not they still do."""
+        query = select(DELIVERY.c.sink).where(DELIVERY.c.status != DeliveryStatus.LEFT).distinct()
+        return set(self._database.read(lambda connection: connection.scalars(query).all()))
+
+    def leave(self, sink: str) -> int:
+        """The sink is no longer configured: it is told nothing more. Returns how many incidents it will miss.
+
+        What people there have seen, or may have, is kept, so that it can be put right if the sink returns.
+        """
+        return self._database.write(lambda connection: _leave(connection, sink))
+
+    def take_up(self, sink: str) -> None:
+        """The sink is configured, perhaps again: what people there have seen is to be put right."""
+        ahead = DELIVERY.c.want_version > DELIVERY.c.seen_version
+        change = (
+            update(DELIVERY)
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.status == DeliveryStatus.LEFT)
+            .values(
+                status=case(
+                    (DELIVERY.c.act_key.is_not(None), DeliveryStatus.AMBIGUOUS),
+                    (ahead, DeliveryStatus.DUE),
+                    else_=DeliveryStatus.SETTLED,
+                )
+            )
+        )
+        self._database.write(lambda connection: connection.execute(change))
+
     def stats(self) -> Mapping[str, Queue]:
         """The queue of each sink that has one."""
         parked = DELIVERY.c.status == DeliveryStatus.PARKED
@@ -246,7 +288,7 @@ class Deliveries:
                 func.count().filter(parked),
                 func.min(DELIVERY.c.due_since),
             )
-            .where(DELIVERY.c.status != DeliveryStatus.SETTLED)
+            .where(DELIVERY.c.status.not_in(_AT_REST))
             .group_by(DELIVERY.c.sink)
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
@@ -254,6 +296,18 @@ class Deliveries:
 
     def _swap(self, read: Delivery, new: Delivery, due_since: datetime | None = None) -> Delivery | None:
         return self._database.write(lambda connection: _swap(connection, read, new, due_since))
+
+
+def _leave(connection: Connection, sink: str) -> int:
+    of_sink = DELIVERY.c.sink == sink
+    waits = select(func.count()).where(of_sink, DELIVERY.c.status.not_in(_AT_REST))
+    missed: int = connection.execute(waits).scalar_one()
+    unseen = and_(DELIVERY.c.seen_state.is_(None), DELIVERY.c.act_key.is_(None), DELIVERY.c.maybe_seen == ())
+    connection.execute(delete(DELIVERY).where(of_sink, unseen))
+    connection.execute(
+        update(DELIVERY).where(of_sink).values(status=DeliveryStatus.LEFT, not_before=None, last_error="")
+    )
+    return missed
 
 
 def _swap(

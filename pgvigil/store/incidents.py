@@ -172,6 +172,17 @@ class Incidents:
         """
         return self._database.write(lambda connection: _commit(connection, transitions, wants))
 
+    def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
+        """Sinks that were never to reflect these incidents are to from now on, as they stand in the store.
+
+        Whoever already is, is left alone. Returns how many of `wants` were new.
+        """
+        return self._database.write(
+            lambda connection: sum(
+                deliveries.introduce(connection, incidents[want.index], want) for want in wants
+            )
+        )
+
     def prune(self, before: datetime, *, most: int | None = None) -> int:
         """Forget what was resolved before `before`, and the oldest of more than `most` that are resolved.
 

@@ -22,6 +22,7 @@ BOUNDARIES = (
     "daemon.http",
     "daemon.lanes",
     "daemon.logs",
+    "daemon.sinks",
     "daemon.judging",
     "daemon.supervisor",
 )

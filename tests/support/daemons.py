@@ -142,6 +142,15 @@ class RunningDaemon(Api):
             at += len(line)
         return found
 
+    def reload(self, config: str, event: str = "config_reloaded") -> dict[str, Any]:
+        """SIGHUP with another configuration; what the daemon logged of it, once it did."""
+        self.config.write_text(_head(self.directory) + config, encoding="utf-8")
+        seen = len(self.events(event))
+        self.process.send_signal(signal.SIGHUP)
+        return poll(
+            lambda: self.events(event)[seen:], 20, message=f"{event}: {self.log.read_text()[-3000:]}"
+        )[0]
+
     def kill9(self) -> None:
         self.process.kill()
         self.process.wait()

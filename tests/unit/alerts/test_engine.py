@@ -135,7 +135,8 @@ def test_a_dropped_database_resolves_its_incidents_with_the_reason(world: World)
 def test_a_removed_target_leaves_nothing_open(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
     world.read(0, "slow_query", SLOW)
-    world.engine.target_removed(world.clock.after(5))
+    world.engine.retire()
+    world.engine.catch_up(world.clock.after(5))
     assert world.open() == []
     assert world.kinds("slow_query") == ["opened", "dropped"]
 

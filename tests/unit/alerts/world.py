@@ -62,6 +62,11 @@ class FailingStore:
         self.commits += 1
         return self._incidents.commit(transitions, wants)
 
+    def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
+        if self.fails_after == 0:
+            raise StoreError("disk full")
+        return self._incidents.announce(incidents, wants)
+
     def open(self, target: str) -> list[Incident]:
         return self._incidents.open(target)
 

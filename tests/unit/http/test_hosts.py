@@ -69,7 +69,7 @@ def test_a_public_url_that_is_broken_allows_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[str, int]]:
-    server = HttpServer(HostGate(PlainTextResponse("inside"), HOSTS), bind("127.0.0.1:0"))
+    server = HttpServer(HostGate(PlainTextResponse("inside"), lambda: HOSTS), bind("127.0.0.1:0"))
     server.start()
     host, _, port = server.url.removeprefix("http://").partition(":")
     yield host, int(port)

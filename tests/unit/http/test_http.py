@@ -67,7 +67,7 @@ def world() -> Iterator[World]:
     world = World()
     supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
     supervisor.start()
-    health = Health(supervisor, world.board, frozenset({"orders-prod"}), lambda: world.writable)
+    health = Health(supervisor, world.board, lambda: {"orders-prod"}, lambda: world.writable)
     world.sources = Sources(
         board=world.board,
         health=health,
@@ -77,7 +77,7 @@ def world() -> Iterator[World]:
         now=lambda: T0,
         grafana_url="https://grafana.example.com",
     )
-    server = HttpServer(build(world.sources, HOSTS), bind("127.0.0.1:0"))
+    server = HttpServer(build(world.sources, lambda: HOSTS), bind("127.0.0.1:0"))
     server.start()
     world.url = server.url
     yield world
@@ -198,7 +198,7 @@ def test_an_address_in_use_is_a_setup_error() -> None:
 
 def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) -> None:
     """Bearer for programs, Basic for browsers; a wrong or malformed one is refused, never a 500."""
-    gated = HttpServer(build(world.sources, HOSTS, token="s3cret-token"), bind("127.0.0.1:0"))
+    gated = HttpServer(build(world.sources, lambda: HOSTS, token=lambda: "s3cret-token"), bind("127.0.0.1:0"))
     gated.start()
     world.url = gated.url
     try:

@@ -1,0 +1,244 @@
+"""The targets that are watched: built, changed in place, replaced and retired as the configuration says."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from alerts.bound import BoundRule
+from alerts.engine import Engine
+from alerts.routes import Recipient
+from daemon.board import Board, TargetView
+from daemon.clock import Now, Ticker
+from daemon.following import Following
+from daemon.owed import Owed
+from daemon.pipeline import Pipeline
+from daemon.reading import scheduled
+from daemon.recorder import Recorder
+from daemon.settings.sections import TargetSettings
+from daemon.settings.settings import Settings
+from daemon.statements import Statements
+from daemon.target import Target, Workers
+from pgvigil.model.incident import Incident, Transition
+from pgvigil.postgres.limits import Limits
+from pgvigil.postgres.session import connect
+from pgvigil.store import Store
+
+log = structlog.get_logger(__name__)
+
+SPREAD_S = 5.0  # over which the first cycles of many targets are spread
+MANY = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What all targets stand on."""
+
+    now: Now
+    limits: Limits
+    workers: Workers
+    ticker: Ticker
+    board: Board
+    store: Store
+    owed: Owed
+    route: Callable[[Incident], Sequence[Recipient]]
+    committed: Callable[[Sequence[Transition]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One target with its parts. `engine` outlives the others when only the way to the server changes."""
+
+    settings: TargetSettings
+    engine: Engine
+    recorder: Recorder
+    statements: Statements
+    pipeline: Pipeline
+    target: Target
+
+
+class Fleet:
+    """Thread-safe for readers: `watched` is replaced as a whole. `prepare` may fail, `apply` cannot."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        self._grounds = grounds
+        self._leaving: list[Target] = []
+        self._rule_errors: Counter[str] = Counter()  # of pipelines that are no more
+        self.watched: Mapping[str, Watched] = {}
+
+    def names(self) -> Collection[str]:
+        return self.watched.keys()
+
+    @property
+    def rule_errors(self) -> Counter[str]:
+        errors = self._rule_errors.copy()
+        for one in self.watched.values():
+            errors.update(dict(one.pipeline.rule_errors))  # a copy: lanes add to it
+        return errors
+
+    # --- the start and the end --------------------------------------------------------------------------
+
+    def adopt(self, prepared: Mapping[str, Watched]) -> None:
+        """At the start: these it will be; `start` sets them to work."""
+        self.watched = prepared
+
+    def start(self) -> None:
+        self._start(self.watched.values())
+        self._resolve_orphans()
+        self.catch_up()
+
+    def stop(self) -> None:
+        """No more work; the ticker is stopped before. What runs may finish."""
+        for one in self.watched.values():
+            one.target.stop()
+
+    def interrupt(self) -> None:
+        """End what still runs."""
+        for target in (*(one.target for one in self.watched.values()), *self._leaving):
+            target.interrupt()
+
+    def _start(self, some: Collection[Watched]) -> None:
+        spread_s = 0.0 if len(some) < MANY else SPREAD_S
+        for one in some:
+            one.recorder.publish(incidents=one.engine.open())
+            one.target.start(self._grounds.ticker, spread_s)
+
+    def _resolve_orphans(self) -> None:
+        """Incidents of targets that the configuration no longer has cannot be judged by anyone."""
+        stored = {incident.target for incident in self._grounds.store.incidents.open()}
+        for name in sorted(stored - self.watched.keys()):
+            engine = self._engine(name, {}, {})
+            engine.retire()
+            engine.load(self._grounds.now())
+            self._grounds.owed.add(_debt(name), partial(self._caught_up, engine))
+
+    # --- a new configuration ----------------------------------------------------------------------------
+
+    def prepare(self, settings: Settings) -> Mapping[str, Watched]:
+        """The targets of `settings` that are new, or reached in another way. Raises StoreError; nothing has
+        changed then, nor has anything yet.
+        """
+        return {
+            target.name: self._built(target, settings)
+            for target in settings.targets
+            if self._must_be_built(target)
+        }
+
+    def _must_be_built(self, target: TargetSettings) -> bool:
+        present = self.watched.get(target.name)
+        return present is None or present.settings.server != target.server
+
+    def apply(self, settings: Settings, prepared: Mapping[str, Watched]) -> None:
+        """Go over to `settings`. Who is not in `prepared` keeps connections, baselines and counters."""
+        before = self.watched
+        names = {target.name for target in settings.targets}
+        for name in before.keys() & prepared.keys():
+            self._retire(before[name])
+        for name in before.keys() - names:
+            self._let_go(name)
+        self.watched = {
+            target.name: prepared.get(target.name) or self._adapted(before[target.name], target, settings)
+            for target in settings.targets
+        }
+        for name, one in prepared.items():
+            one.engine.configure(one.settings.labels, rules_of(settings, name))
+        self._start(prepared.values())
+        self._leaving = [target for target in self._leaving if not target.ended]
+
+    def catch_up(self) -> None:
+        """Have the incidents follow rules, labels and routes, as soon as the store can be written."""
+        for name, one in self.watched.items():
+            self._grounds.owed.add(_debt(name), partial(self._caught_up, one.engine))
+
+    def _let_go(self, name: str) -> None:
+        gone = self.watched[name]
+        self._retire(gone)
+        gone.engine.retire()
+        self._grounds.board.withdraw(name)
+        self._grounds.owed.add(_debt(name), partial(self._caught_up, gone.engine))
+
+    def _retire(self, one: Watched) -> None:
+        """Its lanes end by themselves; nothing that they still bring counts."""
+        one.pipeline.close()
+        one.recorder.close()
+        one.target.retire()
+        self._leaving.append(one.target)
+        self._rule_errors.update(dict(one.pipeline.rule_errors))
+
+    def _caught_up(self, engine: Engine) -> bool:
+        engine.catch_up(self._grounds.now())
+        return True
+
+    def _adapted(self, present: Watched, target: TargetSettings, settings: Settings) -> Watched:
+        rules = rules_of(settings, target.name)
+        present.engine.configure(target.labels, rules)
+        present.pipeline.configure(rules)
+        present.statements.configure(
+            top_k=settings.metrics.top_k, interval_s=settings.collector("statements").interval_s
+        )
+        present.target.reschedule(scheduled(settings))
+        before = present.settings
+        if (before.databases, before.exclude_databases) != (target.databases, target.exclude_databases):
+            present.target.follow(target.wants_database, target.databases)
+        if before.labels != target.labels:
+            present.recorder.publish(labels=target.labels)
+        return replace(present, settings=target)
+
+    # --- the parts --------------------------------------------------------------------------------------
+
+    def _built(self, settings: TargetSettings, configuration: Settings) -> Watched:
+        grounds, name = self._grounds, settings.name
+        began = grounds.now()
+        rules = rules_of(configuration, name)
+        present = self.watched.get(name)
+        if present is None:
+            engine = self._engine(name, settings.labels, rules)
+            engine.load(began)
+        else:
+            engine = present.engine
+        recorder = Recorder(TargetView(name=name, labels=settings.labels), grounds.board, began)
+        statements = Statements(
+            name,
+            grounds.store.texts,
+            top_k=configuration.metrics.top_k,
+            interval_s=configuration.collector("statements").interval_s,
+        )
+        pipeline = Pipeline(
+            name, now=grounds.now, rules=rules, engine=engine, recorder=recorder, statements=statements
+        )
+        dsn = settings.server
+        target = Target(
+            name,
+            now=grounds.now,
+            workers=grounds.workers,
+            connect=lambda database: connect(dsn, limits=grounds.limits, database=database),
+            scheduled=scheduled(configuration),
+            following=Following(settings.wants_database, settings.databases),
+            pipeline=pipeline,
+            recorder=recorder,
+        )
+        return Watched(
+            settings=settings,
+            engine=engine,
+            recorder=recorder,
+            statements=statements,
+            pipeline=pipeline,
+            target=target,
+        )
+
+    def _engine(self, name: str, labels: Mapping[str, str], rules: Mapping[str, BoundRule]) -> Engine:
+        grounds = self._grounds
+        return Engine(name, labels, rules, grounds.store.incidents, grounds.route, grounds.committed)
+
+
+def rules_of(settings: Settings, target: str) -> Mapping[str, BoundRule]:
+    """Those that will get readings. Where all that a rule judges is switched off, so is the rule."""
+    off = {name for name, section in settings.collectors.items() if not section.enabled}
+    bound = settings.bound_rules(target)
+    return {name: rule for name, rule in bound.items() if {*rule.rule.watches} - off}
+
+
+def _debt(name: str) -> str:
+    return f"target {name}"

@@ -1,0 +1,153 @@
+"""The sinks and their outboxes: built, replaced and left as the configuration says."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from alerts.outbox.limits import OutboxLimits
+from alerts.outbox.worker import OutboxWorker
+from daemon.clock import Now
+from daemon.owed import Owed
+from daemon.settings.settings import BoundSink, Settings
+from pgvigil.plugins import Params, Sink
+from pgvigil.problems import Problem, SetupError
+from pgvigil.redact import redact
+from pgvigil.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox(NamedTuple):
+    """A worker, and all that its sink was built of: where that differs it is another sink."""
+
+    worker: OutboxWorker
+    made_of: tuple[Any, ...]
+
+
+class Outboxes:
+    """By the sink's name. What readers see is replaced as a whole, so that they need no lock."""
+
+    def __init__(self, store: Store, now: Now, owed: Owed) -> None:
+        self._store = store
+        self._now = now
+        self._owed = owed
+        self._boxes: Mapping[str, Outbox] = {}
+        self._leaving: dict[str, OutboxWorker] = {}  # replaced or removed; a call may still be under way
+
+    @property
+    def workers(self) -> Mapping[str, OutboxWorker]:
+        return {name: box.worker for name, box in self._boxes.items()}
+
+    def wake(self) -> None:
+        for box in self._boxes.values():
+            box.worker.wake()
+
+    def prepare(self, settings: Settings) -> Mapping[str, Outbox]:
+        """The outboxes that `settings` ask for, unchanged ones as they are. Raises SetupError, and leaves nothing then."""
+        boxes: dict[str, Outbox] = {}
+        try:
+            for name, bound in settings.sinks.items():
+                boxes[name] = self._prepared(name, bound, settings.daemon.public_url.reveal())
+        except BaseException:
+            self.discard(boxes)
+            raise
+        return boxes
+
+    def discard(self, boxes: Mapping[str, Outbox]) -> None:
+        """What was prepared is not wanted."""
+        for box in self._new(boxes).values():
+            box.worker.retire()
+
+    def replace(self, boxes: Mapping[str, Outbox]) -> None:
+        """Go over to `boxes`. Raises SetupError when their threads cannot be had; nothing has changed then.
+
+        The worker of a sink that changed finishes its call before the new one takes its rows; what a sink that
+        was removed has not been told is dropped.
+        """
+        for name, box in self._new(boxes).items():
+            self._start(name, box, boxes)
+        gone = {name: box for name, box in self._boxes.items() if boxes.get(name) is not box}
+        self._boxes = boxes
+        self._leaving = {name: worker for name, worker in self._leaving.items() if not worker.ended.is_set()}
+        for name, box in gone.items():
+            box.worker.retire()
+            self._leaving[name] = box.worker
+        for name in boxes:
+            self._owed.cancel(_debt(name))
+        for name in gone.keys() - boxes.keys():
+            self._owed.add(_debt(name), partial(self._leave, name, gone[name].worker))
+
+    def adopt(self, boxes: Mapping[str, Outbox]) -> None:
+        """At the start: these it will be; `start` sets them to work."""
+        self._boxes = boxes
+
+    def start(self) -> None:
+        for name in sorted(self._store.deliveries.sinks() - self._boxes.keys()):
+            self._owed.add(_debt(name), partial(self._leave, name, None))
+        for box in self._boxes.values():
+            box.worker.start()
+
+    def _new(self, boxes: Mapping[str, Outbox]) -> dict[str, Outbox]:
+        return {name: box for name, box in boxes.items() if self._boxes.get(name) is not box}
+
+    def _prepared(self, name: str, bound: BoundSink, public_url: str) -> Outbox:
+        made_of = (bound.kind.name, bound.params, public_url, tuple(_secrets(bound.params)))
+        present = self._boxes.get(name)
+        if present is not None and present.made_of == made_of:
+            return present
+        sink = _built(name, lambda: bound.kind.build(name, bound.params, public_url))
+        limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
+        return Outbox(OutboxWorker(name, sink, self._store, self._now, limits), made_of)
+
+    def _start(self, name: str, box: Outbox, boxes: Mapping[str, Outbox]) -> None:
+        present = self._boxes.get(name)
+        before = self._leaving.get(name) if present is None else present.worker
+        try:
+            box.worker.start(None if before is None else before.ended)
+        except RuntimeError as error:
+            self.discard(boxes)
+            raise SetupError(_not_built(name, str(error))) from error
+
+    def _leave(self, name: str, worker: OutboxWorker | None) -> bool:
+        if worker is not None and not worker.ended.is_set():
+            return False
+        missed = self._store.deliveries.leave(name)
+        log.warning("sink_left", sink=name, incidents_not_told=missed)
+        return True
+
+
+def _debt(name: str) -> str:
+    return f"sink {name}"
+
+
+def _secrets(params: Params) -> Iterable[bytes | None]:
+    """What the files hold that the section names, as hashes: rotated under the same path it is another secret."""
+    for key in type(params).model_fields:
+        file = getattr(params, key)
+        if key.endswith("_file") and isinstance(file, Path):
+            try:
+                yield hashlib.sha256(file.read_bytes()).digest()
+            except OSError:  # whoever builds the sink says so
+                yield None
+
+
+def _built(name: str, build: Callable[[], Sink]) -> Sink:
+    try:
+        return build()
+    except SetupError:
+        raise
+    except Exception as error:  # the sink's boundary
+        log.exception("sink_bug", sink=name)
+        raise SetupError(_not_built(name, f"it threw {type(error).__name__}")) from error
+
+
+def _not_built(name: str, reason: str) -> Problem:
+    return Problem(
+        slug="sink-not-built",
+        sentence=f"The sink {name} cannot be set up: {redact(reason)}.",
+        fix=f"Look at the section [sinks.{name}], and in the log for the details.",
+    )
