@@ -53,7 +53,7 @@ def changes(before: Settings, after: Settings, running: DaemonSettings) -> Chang
         targets_removed=targets.removed,
         targets_changed=targets.changed,
         rules_changed=_rules(before, after),
-        collectors_changed=_Two(before.collectors, after.collectors).changed,
+        collectors_changed=_Two(_read_how(before), _read_how(after)).changed,
         sinks_added=sinks.added,
         sinks_removed=sinks.removed,
         sinks_changed=sinks.changed,
@@ -82,6 +82,10 @@ def _rules(before: Settings, after: Settings) -> tuple[str, ...]:
 
 def _judged(rules: Mapping[str, BoundRule]) -> dict[str, tuple[Any, ...]]:
     return {name: (bound.rule.watches, bound.params) for name, bound in rules.items()}
+
+
+def _read_how(settings: Settings) -> dict[str, tuple[bool, float]]:
+    return {name: (one.enabled, one.interval_s) for name, one in settings.collectors.items()}
 
 
 def _settings(before: Settings, after: Settings) -> Iterator[str]:

@@ -128,6 +128,7 @@ class Target:
         self._databases.reschedule(_in_databases(scheduled))
         self._home.needs(home_extensions(scheduled.values()))
         self._setup.needed({one.collector.extension or "" for one in scheduled.values()})
+        self._recorder.publish()
 
     def _leave_off(self, collector: Collector[Any]) -> None:
         if self._ticks is not None:

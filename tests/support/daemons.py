@@ -144,12 +144,18 @@ class RunningDaemon(Api):
 
     def reload(self, config: str, event: str = "config_reloaded") -> dict[str, Any]:
         """SIGHUP with another configuration; what the daemon logged of it, once it did."""
+        answers = ("config_reloaded", "config_refused")
+        seen = sum(len(self.events(name)) for name in answers)
         self.config.write_text(_head(self.directory) + config, encoding="utf-8")
-        seen = len(self.events(event))
         self.process.send_signal(signal.SIGHUP)
-        return poll(
-            lambda: self.events(event)[seen:], 20, message=f"{event}: {self.log.read_text()[-3000:]}"
-        )[0]
+
+        def answered() -> list[dict[str, Any]]:
+            found = [one for name in answers for one in self.events(name)]
+            return sorted(found, key=lambda one: one["at"])[seen:]
+
+        [answer] = poll(answered, 20, message=f"{event} after SIGHUP")
+        assert answer["event"] == event, answer
+        return answer
 
     def kill9(self) -> None:
         self.process.kill()
