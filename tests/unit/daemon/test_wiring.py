@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.fleet import Fleet
 from daemon.settings.errors import ConfigErrors
 from daemon.settings.loader import load
 from daemon.settings.settings import Settings
@@ -58,11 +59,11 @@ def test_a_start_that_fails_says_why_and_leaves_nothing_open(
 ) -> None:
     """What never began can be stopped, so that the trouble itself is told, and the store is free again."""
 
-    def fail(_daemon: Daemon) -> None:
+    def fail(_fleet: Fleet) -> None:
         raise StoreError("the disk is gone")
 
     settings = configure("")
-    monkeypatch.setattr(Daemon, "_resolve_orphans", fail)
+    monkeypatch.setattr(Fleet, "_resolve_orphans", fail)
     daemon = Daemon(settings)
     with pytest.raises(StoreError, match="the disk is gone"):
         daemon.start()

@@ -75,7 +75,7 @@ def world() -> Iterator[World]:
         incidents=world.incidents,
         incident=lambda number: incident() if number == 7 else None,
         now=lambda: T0,
-        grafana_url="https://grafana.example.com",
+        grafana_url=lambda: "https://grafana.example.com",
     )
     server = HttpServer(build(world.sources, lambda: HOSTS), bind("127.0.0.1:0"))
     server.start()
