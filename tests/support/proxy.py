@@ -180,9 +180,9 @@ class _Pair:
             if self.cut.is_set():
                 self._reset()
                 return
+            self._read()
             up.under(self.proxy.up)
             down.under(self.proxy.down)
-            self._read()
             for stream in self.streams:
                 if stream.held and not self._forward(stream):
                     return
