@@ -139,6 +139,14 @@ _WORDS = {
         "Read the server's log for a crash of a backend (signal 9 or 11) or an administrator's command.",
         "If the log is silent, look at the network, proxies and idle time-outs between the two hosts.",
     ),
+    FailureKind.PROTOCOL: _Words(
+        "what answers does not speak PostgreSQL's protocol",
+        "Another program listens on that port, or something between changes what is sent: a proxy, a load"
+        " balancer's own error page, faulty hardware.",
+        "Connect by hand from pgvigil's host: psql, or curl to see whether it is a web server.",
+        "Compare host and port of the DSN with where the server listens.",
+        "If only some connections fail, go around the proxy or load balancer and see whether it helps.",
+    ),
 }
 
 
@@ -157,7 +165,7 @@ RULE = Rule(
         " failed attempts. It resolves as soon as a real query is answered, without delay, because an answer"
         " leaves no doubt.",
         evidence="The class of the failure (refused, DNS, TLS, authentication, silent, starting up, shutting"
-        " down, no database, lost), the error without secrets, since when, and how many attempts failed.",
+        " down, no database, lost, protocol), the error without secrets, since when, and how many attempts failed.",
         what_to_do="The steps in the message fit the class: refused means look at the process, silent means look"
         " at the host and network, authentication means the server lives and the role does not get in.",
     ),

@@ -25,6 +25,7 @@ TARGET_WIDE = frozenset(
         FailureKind.SILENT,
         FailureKind.STARTING_UP,
         FailureKind.SHUTTING_DOWN,
+        FailureKind.PROTOCOL,
     }
 )
 
@@ -236,11 +237,11 @@ class ServerLane(Lane):
             self._drop()
         if self._session is None:
             began_s = self._job_since_s = self._now().mono_s
-            try:
-                self._session = self._connect()
-            except ReadError as error:
+            connected = attempt(self._connect, lane=self.name, job="connect")
+            if isinstance(connected, Failure):
                 self._slow = self._now().mono_s - began_s > SLOW_S
-                return error.failure
+                return connected
+            self._session = connected
             self._up(self._session)
         return self._session
 
@@ -282,10 +283,10 @@ class DatabasesLane(Lane):
     def _visit(self, database: str, jobs: list[Job]) -> Failure | None:
         """Why the database could not be read (on), or None; `jobs` keeps those that have not been told."""
         self._job_since_s = self._now().mono_s
-        try:
-            session = self._session = self._connect(database)
-        except ReadError as error:
-            return error.failure
+        connected = attempt(lambda: self._connect(database), lane=self.name, job=f"connect {database}")
+        if isinstance(connected, Failure):
+            return connected
+        session = self._session = connected
         try:
             while jobs:
                 failure = self._attempt(jobs[0], session)

@@ -17,6 +17,7 @@ class FailureKind(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     NO_DATABASE = "no_database"
     LOST = "lost"  # the connection broke in the middle
+    PROTOCOL = "protocol"  # what answers is no PostgreSQL server, or is damaged on its way
     TIMEOUT = "timeout"  # statement_timeout: the server lives, the query was too slow
     LOCK_TIMEOUT = "lock_timeout"
     PRIVILEGE = "privilege"
@@ -45,6 +46,7 @@ _DOWN = frozenset(
         FailureKind.SHUTTING_DOWN,
         FailureKind.NO_DATABASE,
         FailureKind.LOST,
+        FailureKind.PROTOCOL,
     }
 )
 

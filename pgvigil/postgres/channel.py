@@ -4,12 +4,13 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Cursor
+from psycopg.pq import TransactionStatus
 
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.postgres.connecting import MonitorConnection, python_encoding, session_settings
@@ -23,6 +24,9 @@ Parameters = Mapping[str, Any] | None
 
 # UTF8 is what we ask for anyway; the others have no codec in Python.
 _LEAVE_AS_UTF8 = frozenset({"UTF8", "EUC_TW", "MULE_INTERNAL"})
+
+# After these nobody can tell what the next bytes of the stream belong to.
+_OUT_OF_STEP = frozenset({FailureKind.LOST, FailureKind.PROTOCOL})
 
 _SET_ENCODING = "SELECT /* pgvigil:session */ set_config('client_encoding', %(encoding)s, false)"
 _SET_TIMEOUT = b"SELECT /* pgvigil:session */ set_config('statement_timeout', %(timeout)s, false)"
@@ -53,8 +57,20 @@ class Channel:
     def backend_pid(self) -> int:
         return self._connection.pgconn.backend_pid
 
-    def ask(self, text: str, parameters: Parameters, timeout_s: float, take: Callable[[AnyCursor], T]) -> T:
-        """What `take` makes of the answer. A text without parameters may contain `%`. Raises ReadError."""
+    def ask(
+        self,
+        text: str,
+        parameters: Parameters,
+        timeout_s: float,
+        take: Callable[[AnyCursor], T],
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> T:
+        """What `take` makes of the answer. A text without parameters may contain `%`. Raises ReadError.
+
+        `columns` are the names that the answer must have. An answer to another question means that the stream is
+        out of step, and every later one would be the answer before: the connection is given up.
+        """
         if self.closed:
             raise ReadError(Failure(FailureKind.LOST, "the connection was given up after an earlier failure"))
         within_s = timeout_s + self._limits.margin_s
@@ -62,15 +78,32 @@ class Channel:
             self._guard = guard
             try:
                 statement = text.encode(python_encoding(self._connection))
-                return take(self._run(statement, parameters or None, round(timeout_s * 1000)))
+                cursor = self._run(statement, parameters or None, round(timeout_s * 1000))
+                self._refuse_other_answers(cursor, columns)
+                return take(cursor)
             except psycopg.Error as error:
                 guard.end()
-                raise ReadError(_failure(error, guard, within_s)) from None
+                raise ReadError(self._given_up(_failure(error, guard, within_s))) from None
             finally:
                 self._guard = None
                 guard.end()
                 if guard.expired or self.closed:
                     self.close()
+
+    def _refuse_other_answers(self, cursor: AnyCursor, columns: Sequence[str] | None) -> None:
+        described = cursor.description
+        names = None if described is None else [column.name for column in described]
+        if names is None or (columns is not None and names != list(columns)):
+            raise ReadError(
+                self._given_up(Failure(FailureKind.PROTOCOL, "the answer belongs to another question"))
+            )
+
+    def _given_up(self, failure: Failure) -> Failure:
+        """Closes a connection that can be of no more use: nothing of it is idle, or in step."""
+        idle = self._connection.info.transaction_status is TransactionStatus.IDLE
+        if failure.kind in _OUT_OF_STEP or not idle:
+            self.close()
+        return failure
 
     def avoid_conversion(self, timeout_s: float) -> None:
         """Has text sent as the server stores it, because its conversion fails on the first byte it cannot place.

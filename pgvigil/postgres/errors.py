@@ -68,6 +68,21 @@ _BY_TEXT = {
         r"valid client certificate",
         r"SASL|SCRAM|GSSAPI|channel binding",
     ),
+    FailureKind.PROTOCOL: (
+        r"received invalid response to (SSL|GSSAPI) negotiation",
+        r"received unencrypted data after (SSL|GSSAPI)",
+        r"expected authentication request from server",
+        r"message contents do not agree with length",
+        r"lost synchronization with server",
+        r"invalid message length|unexpected message from server|unexpected response from server",
+        r"(insufficient|extraneous) data in .* message|unexpected field count",
+        r"without prior row description",
+        r"got no result from the query",
+        r"another command is already in progress",
+        r"COPY cannot be used",
+        r"codec not available",  # an encoding that nobody asked for
+        r"protocol error",
+    ),
     FailureKind.DNS: (r"could not translate host name", r"could not parse network address"),
     FailureKind.LOST: (
         r"server closed the connection",
@@ -124,10 +139,9 @@ def classify(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         kind = _kind_of_text(message, otherwise=FailureKind.LOST)
         return Failure(kind, message)
     if isinstance(error, psycopg.ProgrammingError):
-        return Failure(
-            FailureKind.BUG, message
-        )  # raised by the client: the query does not fit its parameters
-    return Failure(FailureKind.SQL, message)
+        # Raised by the client, most often because the query does not fit its parameters.
+        return Failure(_kind_of_text(message, otherwise=FailureKind.BUG), message)
+    return Failure(_kind_of_text(message, otherwise=FailureKind.SQL), message)
 
 
 def _primary(error: psycopg.Error) -> str:

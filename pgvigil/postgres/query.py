@@ -47,6 +47,11 @@ class Query(Generic[Row]):
     source: LiteralString
     extension: str | None = None
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """In order; the answer must have exactly these."""
+        return tuple(column.name for column in self.columns)
+
     def text(self, facts: Facts) -> str:
         """The statement for this server, with the marker comment that lets us know our own."""
         return f"SELECT /* pgvigil:{self.name} */ {self._body(facts)}"

@@ -58,14 +58,20 @@ class Session:
         make = query.row._make
         text = query.text(self._facts)
         return self._channel.ask(
-            text, parameters, self._timeout_s, lambda cursor: tuple(map(make, cursor.fetchall()))
+            text,
+            parameters,
+            self._timeout_s,
+            lambda cursor: tuple(map(make, cursor.fetchall())),
+            columns=query.column_names,
         )
 
     def frame(self, query: Query[Any], parameters: Parameters = None) -> Frame:
         """The rows as numpy columns. Raises FrameError for a query that gives NULL or text."""
-        names = tuple(column.name for column in query.columns)
+        names = query.column_names
         text = query.frame_text(self._facts)
-        result = self._channel.ask(text, parameters, self._timeout_s, lambda cursor: cursor.pgresult)
+        result = self._channel.ask(
+            text, parameters, self._timeout_s, lambda cursor: cursor.pgresult, columns=names
+        )
         assert result is not None  # noqa: S101 - psycopg's type allows for a cursor that ran nothing
         return decode(result, names)
 

@@ -52,6 +52,10 @@ CONNECT_TEXTS = [
     (AT + "Connection timed out\n\tIs the server running", "silent"),
     (AT + "No route to host\n\tIs the server running", "silent"),
     ('could not translate host name "db1" to address: Name or service not known', "dns"),
+    (AT + "received invalid response to SSL negotiation: H", "protocol"),
+    (AT + "expected authentication request from server, but received H", "protocol"),
+    (AT + 'message contents do not agree with length in message type "S"', "protocol"),
+    (AT + 'lost synchronization with server: got message type "H", length 1414811695', "protocol"),
     (AT + "something that no version has said so far", "refused"),
 ]  # fmt: skip
 
