@@ -74,7 +74,6 @@ KINDS = {
 }
 
 
-
 def name_of(toxic: str) -> str:
     return toxic.replace(" ", "-")
 
