@@ -66,10 +66,10 @@ def view(
     """The whole message: the diagnosis while it lasts, a short account of it when it is over."""
     short, status = _status(incident, delivery, told)
     shown = View(
-        symbol=_symbol(incident),
+        symbol=symbol_of(incident),
         status=status,
-        title=_title(incident.rule),
-        place=_place(incident),
+        title=title_of(incident.rule),
+        place=place_of(incident),
         short=short,
         lead=_lead(incident),
         impact=_line(incident.evidence.impact, 1000),
@@ -78,7 +78,7 @@ def view(
         notes=tuple(_line(note, 300) for note in incident.evidence.notes),
         context=_context(incident, possible_duplicate_of),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
-        mention="" if _calm(incident) else delivery.mention,
+        mention=_called(incident, delivery, told),
     )
     return shown if _calm(incident) else _with_evidence(shown, incident)
 
@@ -89,14 +89,14 @@ def reply(
     """What is said in the thread, in a sentence or two. Being better is nothing to be called for."""
     short, status = _status(incident, delivery, told)
     return View(
-        symbol=_symbol(incident),
+        symbol=symbol_of(incident),
         status=status,
-        title=_title(incident.rule),
-        place=_place(incident),
+        title=title_of(incident.rule),
+        place=place_of(incident),
         short=short,
         lead=_lead(incident),
         impact=_ending(incident) if told is Told.RESOLVED else "",
-        context=_duplicate(possible_duplicate_of),
+        context=duplicate(possible_duplicate_of),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
         mention="" if told is Told.RESOLVED else delivery.mention,
     )
@@ -155,7 +155,12 @@ def _with_evidence(shown: View, incident: Incident) -> View:
     return replace(shown, blocks=incident.evidence.blocks, steps=incident.steps)
 
 
-def _symbol(incident: Incident) -> str:
+def _called(incident: Incident, delivery: Delivery, told: Told | None) -> str:
+    """In a digest's thread the digest has called people; what came since calls them again."""
+    return "" if _calm(incident) or (delivery.thread and told is None) else delivery.mention
+
+
+def symbol_of(incident: Incident) -> str:
     if incident.state is State.RESOLVED:
         return "✅"
     if incident.suppressed_by is not None:
@@ -166,7 +171,7 @@ def _symbol(incident: Incident) -> str:
 def _status(incident: Incident, delivery: Delivery, told: Told | None) -> tuple[str, str]:
     """The first word of a notification, and the first words of the header."""
     if incident.state is State.RESOLVED:
-        return "RESOLVED", f"Resolved after {_lasted(incident)}"
+        return "RESOLVED", f"Resolved after {lasted(incident)}"
     if incident.suppressed_by is not None:
         parent = _line(incident.suppressed_by, 40)
         return f"PART OF {parent}", f"Part of {parent}"
@@ -204,7 +209,7 @@ def _ending(incident: Incident) -> str:
 
 def _figures(incident: Incident) -> tuple[Figure, ...]:
     over = incident.state is State.RESOLVED
-    first = [Figure("Since", f"{_clock(incident.pending_since, incident)} ({_lasted(incident)})")]
+    first = [Figure("Since", f"{_clock(incident.pending_since, incident)} ({lasted(incident)})")]
     if over and incident.resolved_at is not None:
         first = [
             Figure(
@@ -237,23 +242,23 @@ def _context(incident: Incident, possible_duplicate_of: datetime | None) -> tupl
     lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
         incident.labels
     )
-    return (*lines, *_duplicate(possible_duplicate_of))
+    return (*lines, *duplicate(possible_duplicate_of))
 
 
-def _duplicate(of: datetime | None) -> tuple[str, ...]:
+def duplicate(of: datetime | None) -> tuple[str, ...]:
     return () if of is None else (f"⚠️ possible duplicate of a send at {of:%H:%M:%S}Z",)
 
 
-def _title(rule: str) -> str:
+def title_of(rule: str) -> str:
     return _line(rule.replace("_", " ").capitalize(), 60)
 
 
-def _place(incident: Incident) -> str:
+def place_of(incident: Incident) -> str:
     target = _line(incident.target, 80)
     return target if incident.database is None else f"{_line(incident.database, 63)} @ {target}"
 
 
-def _lasted(incident: Incident) -> str:
+def lasted(incident: Incident) -> str:
     """As far as it is known: time in which nothing could be seen is not counted."""
     until = incident.evaluated_at
     if incident.state is State.UNKNOWN:

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pgvigil.model.delivery import Act, Delivery
+from pgvigil.model.digest import Digest
 from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Judgement
 from pgvigil.model.incident import Incident
@@ -205,11 +206,13 @@ class Rule(Generic[P]):
 class Sink(Protocol):
     """One destination. Stateless between calls but for its HTTP client; the outbox keeps the state.
 
-    `perform` and `find` raise DeliveryError; `find` raises CannotLookError when there is no way to see.
+    `perform`, `tell` and the finders raise DeliveryError; the finders raise CannotLookError when there is no
+    way to see. `digest_lines` is how many incidents fit into one digest.
     """
 
     can_edit: bool
     can_reply: bool
+    digest_lines: int
 
     def perform(
         self,
@@ -223,6 +226,12 @@ class Sink(Protocol):
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
         """The handle of what `act` created earlier, or None when it is not there."""
+
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
+        """Say many things in one message, no retries; returns the handle to keep as `Delivery.thread`."""
+
+    def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
+        """The handle of the message that told `digest` (its key decides) at `told_at`, or None when there is none."""
 
     def check(self) -> tuple[str, ...]:
         """Sentences about what is wrong with the set-up (token, channel, scopes); empty when all is well."""

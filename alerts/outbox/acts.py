@@ -13,7 +13,8 @@ nothing; both are still edited, so that no message goes on telling what is no lo
 
 - A destination that cannot edit gets a POST of what is worth hearing, and nothing of the rest.
 - One that can edit but not reply is edited for an end, and gets a new POST of worse and reopened.
-- A message that was deleted is posted anew.
+- A message that was deleted is posted anew, unless it told the end.
+- What a digest told first is posted in its thread; the end is heard there even if it is suppressed by then.
 - An act in flight may have arrived: people may have seen what it told, and what follows must fit both cases.
 """
 
@@ -27,16 +28,17 @@ def acts(incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: b
     """The calls to make, in order. None means that the row is settled as it is."""
     if incident.state is State.PENDING:
         return ()
-    if delivery.seen_state is None and delivery.act_key is None:
+    maybe = possibly_seen(delivery)
+    if not maybe:
         return _first(incident)
-    told = _worth_hearing(incident, possibly_seen(delivery))
+    told = _worth_hearing(incident, maybe)
     heard = None if _withheld(incident, told) else told
     if delivery.seen_state is None:  # the first message may have arrived, or not: no other state is safe
         return (_act(ActKind.POST, incident, heard),)
     if not can_edit:
         return (_act(ActKind.POST, incident, heard),) if heard else ()
-    if not delivery.remote:  # the message was deleted
-        return () if _quiet(incident) and not delivery.act_key else (_act(ActKind.POST, incident, heard),)
+    if not delivery.remote:
+        return _anew(incident, delivery, heard)
     return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, can_reply=can_reply))
 
 
@@ -59,6 +61,15 @@ def shown(incident: Incident, delivery: Delivery, done: tuple[Act, ...]) -> Seen
 def _first(incident: Incident) -> tuple[Act, ...]:
     missed = incident.state is State.RESOLVED and incident.peak < Level.CRITICAL
     return () if missed or _quiet(incident) else (_act(ActKind.POST, incident),)
+
+
+def _anew(incident: Incident, delivery: Delivery, heard: Told | None) -> tuple[Act, ...]:
+    """There is no message to edit: it was deleted, or only a digest has told of the incident."""
+    in_doubt = bool(delivery.maybe_seen)
+    over = incident.state is State.RESOLVED and heard is None
+    if not in_doubt and (over or (_quiet(incident) and not (delivery.thread and heard))):
+        return ()
+    return (_act(ActKind.POST, incident, heard),)
 
 
 def _worth_hearing(incident: Incident, seen: tuple[Seen, ...]) -> Told | None:

@@ -45,8 +45,9 @@ def after_failure(
     if kind is DeliveryFailure.REJECTED:
         again_at = now + timedelta(seconds=limits.rejected_s)
         return Aftermath(replace(failed, status=DeliveryStatus.PARKED, not_before=again_at))
-    if kind is DeliveryFailure.GONE and act.kind is not ActKind.POST:
-        return Aftermath(replace(failed, remote={}, not_before=None))
+    if kind is DeliveryFailure.GONE and (act.kind is not ActKind.POST or row.thread):
+        gone = "thread" if act.kind is ActKind.POST else "remote"
+        return Aftermath(replace(failed, not_before=None, **{gone: {}}))
     return Aftermath(_later(failed, now, limits))
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from alerts.outbox.acts import acts, shown
 from alerts.outbox.aftermath import Aftermath, after_failure, look_failed, without_act
 from alerts.outbox.gate import Gate
+from alerts.outbox.herald import Hands, Herald
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
 from alerts.outbox.seen import in_flight
@@ -39,7 +40,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the worker was told 
 
 
 class Courier:
-    """`pause` waits that many seconds, or raises Interrupted."""
+    """`pause` waits that many seconds, or raises Interrupted. `settled` is when a digest may be told."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Courier:
         *,
         record: Record,
         pause: Callable[[float], None],
+        settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = name
         self._sink = sink
@@ -64,6 +66,22 @@ class Courier:
         self._resumed = False
         self._clock_offset_s: float | None = None
         self._looks: Counter[int] = Counter()
+        self._herald = Herald(
+            name,
+            sink,
+            store.digests,
+            clock,
+            limits,
+            record=record,
+            gate=self._gate,
+            hands=Hands(clear=self._clear, save=self._save, works=self._works_again),
+            settled=settled,
+        )
+
+    @property
+    def settling(self) -> bool:
+        """Whether nothing is sent yet, because a digest waits for the first look around."""
+        return self._herald.waiting
 
     def check(self) -> None:
         """At start, before anything is sent: the sink looks at its set-up (and learns a channel's id by its name)."""
@@ -84,6 +102,9 @@ class Courier:
         wait_s = self._gate.wait_s(moment.mono_s)
         if wait_s > 0:
             return wait_s
+        digest_s = self._herald.step(moment)
+        if digest_s is not None:
+            return digest_s
         rows = self._deliveries.due(self._name, moment.utc)
         if rows:
             self._bring(rows[0], moment)
@@ -97,6 +118,7 @@ class Courier:
             self._deliveries.take_up(self._name)
             self._deliveries.interrupted(self._name)
             self._deliveries.release(self._name)
+            self._herald.resume()
             self._resumed = True
 
     def _follow_clock(self, moment: Moment) -> None:
@@ -104,6 +126,7 @@ class Courier:
         offset_s = moment.utc.timestamp() - moment.mono_s
         if self._clock_offset_s is not None and abs(offset_s - self._clock_offset_s) > _CLOCK_STEP_S:
             self._deliveries.release(self._name)
+            self._herald.release()
         self._clock_offset_s = offset_s
 
     # --- one row ----------------------------------------------------------------------------------------
@@ -112,8 +135,8 @@ class Courier:
         incident = self._incidents.get(row.incident_id)
         if incident is None:
             return
-        doubt = None
         act = in_flight(row)
+        doubt = row if row.maybe_seen else None  # what a digest may have told
         if act is not None:
             looked = self._look(row, act, incident)
             if looked is None:
@@ -171,14 +194,10 @@ class Courier:
             if begun is None:
                 return None
             row = begun
-        self._record.attempt(again=row.attempts > 0, marked=doubt is not None and act.creates)
+        sent_at = doubt.act_at if doubt is not None and act.creates else None
+        self._record.attempt(again=row.attempts > 0, marked=sent_at is not None)
         try:
-            handle = self._sink.perform(
-                act,
-                incident,
-                row,
-                possible_duplicate_of=doubt.act_at if doubt is not None and act.creates else None,
-            )
+            handle = self._sink.perform(act, incident, row, possible_duplicate_of=sent_at)
         except DeliveryError as error:
             self._failed(row, act, error, doubt)
             return None
@@ -192,6 +211,14 @@ class Courier:
         return replace(row, remote=handle or row.remote)
 
     # --- what may have arrived --------------------------------------------------------------------------
+
+    def _clear(self, row: Delivery) -> bool:
+        """Look for what is in flight. False when nobody can tell whether it arrived."""
+        act, incident = in_flight(row), self._incidents.get(row.incident_id)
+        if act is None or incident is None:
+            return False
+        looked = self._look(row, act, incident)
+        return looked is None or looked[1] is None
 
     def _look(self, row: Delivery, act: Act, incident: Incident) -> tuple[Delivery, Delivery | None] | None:
         """The row to go on with and what of it stays in doubt; None when this row is done with for now."""

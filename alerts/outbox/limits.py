@@ -20,6 +20,9 @@ class OutboxLimits:
     looks: int = 2  # before what is not found counts as not arrived
     between_looks_s: float = 2.0
     store_retry_s: float = 1.0
+    settle_s: float = 60.0  # that a digest waits at most for the first look around
+    settle_poll_s: float = 0.5
+    digest_for_s: float = 900.0  # that a digest may fail before all is said one by one
     random: Callable[[], float] = SystemRandom().random
 
     def back_off(self, attempts: int) -> timedelta:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from pgvigil.model.delivery import Act, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.digest import Digest, DigestDelivery
 from pgvigil.model.incident import Incident
 
 OK = "ok"
@@ -19,6 +20,10 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]
 _LEVELS = {
     "delivered": "info",
     "delivery_adopted": "info",
+    "digest_delivered": "info",
+    "digest_adopted": "info",
+    "digest_failed": "warning",
+    "digest_given_up": "warning",
     "delivery_failed": "warning",
     "sink_misconfigured": "error",
     "sink_recovered": "info",
@@ -90,21 +95,35 @@ class Record:
         self._adopted += 1
         self._say("delivery_adopted", incident=incident.name, act=act.key)
 
+    def digest_delivered(self, digest: Digest, now: datetime) -> None:
+        counts = {section.title.lower().replace(" ", "_"): section.count for section in digest.sections}
+        waited_s = round((now - digest.until).total_seconds(), 3)
+        self._say("digest_delivered", digest=digest.id, waited_s=waited_s, **counts)
+
+    def digest_adopted(self, digest: Digest) -> None:
+        self._adopted += 1
+        self._say("digest_adopted", digest=digest.id)
+
+    def digest_given_up(self, row: DigestDelivery, why: str) -> None:
+        """All of it is said one by one."""
+        self._say("digest_given_up", digest=row.id, error=why)
+
     def failed(self, row: Delivery, what: str, error: DeliveryError) -> None:
         """A set-up that people must mend is said once, until it works again."""
+        incident = f"INC-{row.incident_id}"
+        self._failure("delivery_failed", error, incident=incident, act=what, attempts=row.attempts + 1)
+
+    def digest_failed(self, row: DigestDelivery, error: DeliveryError) -> None:
+        self._failure("digest_failed", error, digest=row.id, attempts=row.attempts + 1)
+
+    def _failure(self, event: str, error: DeliveryError, **fields: Any) -> None:
         self._outage += error.kind in _OUTAGE
         misconfigured = error.kind is DeliveryFailure.MISCONFIGURED
         self.misconfigured += misconfigured
         if misconfigured and self.misconfigured > 1:
             return
-        self._say(
-            "sink_misconfigured" if misconfigured else "delivery_failed",
-            incident=f"INC-{row.incident_id}",
-            act=what,
-            kind=error.kind.value,
-            error=str(error),
-            attempts=row.attempts + 1,
-        )
+        name = "sink_misconfigured" if misconfigured else event
+        self._say(name, **fields, kind=error.kind.value, error=str(error))
 
     def problem(self, sentence: str) -> None:
         """What is wrong with the set-up, as far as the sink can see before it has sent anything."""

@@ -19,7 +19,8 @@ class OutboxWorker:
     """Makes one sink reflect every incident that it is to reflect, for as long as it runs.
 
     `wake` after every commit; between, it sleeps until the next row is to be tried again. The settings of
-    `limits` that pace the calls fit Slack; a local sink may have `between_calls_s` 0.
+    `limits` that pace the calls fit Slack; a local sink may have `between_calls_s` 0. `settled` says that
+    everything was looked at once since the start: after a pause nothing is sent before.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class OutboxWorker:
         clock: Callable[[], Moment],
         limits: OutboxLimits | None = None,
         *,
+        settled: Callable[[], bool] = lambda: True,
         on_event: OnEvent = log_event,
     ) -> None:
         self.name = name
@@ -38,7 +40,7 @@ class OutboxWorker:
         self._limits = limits or OutboxLimits()
         self._record = Record(name, on_event)
         self._courier = Courier(
-            name, sink, store, clock, self._limits, record=self._record, pause=self._pause
+            name, sink, store, clock, self._limits, record=self._record, pause=self._pause, settled=settled
         )
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -143,7 +145,8 @@ class OutboxWorker:
 
     def _sleep(self, wait_s: float | None) -> None:
         """Until woken or `wait_s` is over; raises Interrupted when stopping and nothing is left for the time."""
-        if self._stop.is_set() and (wait_s is None or wait_s >= self._left_s()):
+        ends = wait_s is None or wait_s >= self._left_s() or self._courier.settling
+        if self._stop.is_set() and ends:
             raise Interrupted
         if wait_s == 0:
             return

@@ -11,7 +11,9 @@ from typing import Literal, TextIO
 from pydantic import Field
 
 from alerts.render import View, fit_block, view
+from alerts.render_digest import DigestView, digest_view
 from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.digest import Digest
 from pgvigil.model.evidence import Block, Step
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
@@ -19,6 +21,7 @@ from pgvigil.plugins import Params, Sink, SinkKind
 from pgvigil.text import printable
 
 _LITERAL_LIMIT = 8_000
+_BLIND = "what was printed cannot be read back"
 _RESET, _BOLD, _GREEN = "\x1b[0m", "\x1b[1m", "\x1b[32m"
 _COLOURS = {Level.CRITICAL: "\x1b[31m", Level.WARNING: "\x1b[33m", Level.INFO: "\x1b[36m", Level.HOLD: ""}
 
@@ -38,6 +41,7 @@ class ConsoleSink:
 
     can_edit = False
     can_reply = False
+    digest_lines = 1_000
     fallbacks: Mapping[str, int] = MappingProxyType({})  # a terminal refuses nothing
 
     def __init__(self, stream: TextIO, params: ConsoleParams) -> None:
@@ -63,7 +67,17 @@ class ConsoleSink:
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
         """See `Sink.find`: there is no way."""
-        raise CannotLookError("what was printed cannot be read back")
+        raise CannotLookError(_BLIND)
+
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
+        """See `Sink.tell`."""
+        shown = digest_view(digest, possible_duplicate_of=possible_duplicate_of)
+        self._write(digest_json(digest, shown) if self._json else digest_text(shown))
+        return {}
+
+    def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.find_digest`: there is no way."""
+        raise CannotLookError(_BLIND)
 
     def check(self) -> tuple[str, ...]:
         """See `Sink.check`."""
@@ -139,6 +153,24 @@ def as_json(act: Act, incident: Incident, shown: View) -> str:
         "severity": incident.severity.word,
     }
     return json.dumps(head | {"message": asdict(shown)}, ensure_ascii=True)
+
+
+def digest_text(shown: DigestView) -> str:
+    """The whole digest in plain lines, set off by a blank line."""
+    lines = [shown.header, f"  {shown.lead}"]
+    for section in shown.sections:
+        lines.append(f"  {section.title}")
+        lines += [f"    {line.symbol} {line.name} {line.text}" for line in section.lines]
+        lines += [f"    {section.more}"] * bool(section.more)
+    lines += [f"  {line}" for line in (*shown.context, shown.footer)]
+    return "\n".join(lines) + "\n"
+
+
+def digest_json(digest: Digest, shown: DigestView) -> str:
+    """One line: what is told of which incidents, and the parts of the message."""
+    told = [line.incident.name for section in digest.sections for line in section.lines]
+    head = {"digest": digest.id, "since": digest.since.isoformat(), "until": digest.until.isoformat()}
+    return json.dumps(head | {"incidents": told, "message": asdict(shown)}, ensure_ascii=True)
 
 
 def _build(_name: str, params: ConsoleParams, _public_url: str) -> Sink:

@@ -56,7 +56,8 @@ class DeliveryStatus(StrEnum):
 class Delivery:
     """One row: "sink S must reflect incident I at version >= want_version".
 
-    `seen_*` is what people there last saw, `remote` the sink's handle on its message (channel, ts).
+    `seen_*` is what people there last saw, `remote` the sink's handle on its message (channel, ts), and
+    `thread` that on the digest in whose thread it stands or, while there is none, has to be posted.
     `act_key`, `act_at` name the creating act in flight; `maybe_seen` is what it tells, after what is told by
     earlier ones that may have arrived and could not be looked for. `mention` is the route's, for what must be heard.
     """
@@ -72,6 +73,7 @@ class Delivery:
     seen_state: State | None = None
     seen_level: Level | None = None
     remote: Mapping[str, str] = field(default_factory=dict)
+    thread: Mapping[str, str] = field(default_factory=dict)
     act_key: str | None = None
     act_at: datetime | None = None
     maybe_seen: tuple[tuple[State, Level], ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pgvigil.model.digest import Sight
 from pgvigil.model.evidence import Block, BlockKind, Branch, Evidence, Figure, Step
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
@@ -119,6 +120,17 @@ def sights_json(sights: tuple[tuple[State, Level], ...]) -> str:
 
 def sights_of(text: str) -> tuple[tuple[State, Level], ...]:
     return tuple((State(state), Level(level)) for state, level in json.loads(text))
+
+
+def told_json(told: tuple[Sight, ...]) -> str:
+    return json_of([(each.incident_id, each.version, each.state, each.level) for each in told])
+
+
+def told_of(text: str) -> tuple[Sight, ...]:
+    return tuple(
+        Sight(incident_id, version, State(state), Level(level))
+        for incident_id, version, state, level in json.loads(text)
+    )
 
 
 def remote_json(remote: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The two meet on the same rows: the engine writes only what is wanted, the outbox
 outbox writes only where a row is as it was read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -48,6 +48,7 @@ DELIVERY = Table(
     Column("seen_state", STATE),
     Column("seen_level", LEVEL),
     Column("remote", REMOTE, nullable=False),
+    Column("thread", REMOTE, nullable=False),
     Column("act_key", TEXT),
     Column("act_at", STAMP),
     Column("maybe_seen", SIGHTS, nullable=False),
@@ -116,6 +117,16 @@ def introduce(connection: Connection, incident: Incident, want: Want) -> bool:
         return False
     connection.execute(insert(DELIVERY).values(_values(fresh)))
     return True
+
+
+def change(connection: Connection, incident_id: int, sink: str, done: Callable[[Delivery], Delivery]) -> None:
+    """Inside the transaction of a digest: the row as `done` makes it, or due again when more is wanted."""
+    where = and_(DELIVERY.c.incident_id == incident_id, DELIVERY.c.sink == sink)
+    for row in _deliveries(connection, select(DELIVERY).where(where)):
+        changed = done(row)
+        if changed.status is DeliveryStatus.SETTLED and changed.want_version > changed.seen_version:
+            changed = replace(changed, status=DeliveryStatus.DUE)
+        connection.execute(update(DELIVERY).where(where).values(_values(changed)))
 
 
 def _fresh(incident: Incident, want: Want) -> Delivery:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Float,
     ForeignKey,
@@ -92,6 +93,11 @@ _OPEN = (State.PENDING, State.FIRING, State.UNKNOWN)
 
 def _incidents(connection: Connection, query: Select[Any]) -> list[Incident]:
     return [Incident(**row) for row in connection.execute(query).mappings()]
+
+
+def matching(connection: Connection, which: ColumnElement[bool]) -> list[Incident]:
+    """Inside a transaction of another family: the incidents that `which` selects."""
+    return _incidents(connection, select(*_NOUN).where(which))
 
 
 def _events(connection: Connection, query: Select[Any]) -> list[Event]:

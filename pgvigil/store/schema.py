@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from pgvigil.model.delivery import DeliveryStatus
+from pgvigil.model.digest import DigestStatus
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from pgvigil.store import codec
@@ -15,7 +16,7 @@ from pgvigil.store import codec
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0001"  # what this program reads and writes; the newest file of the migrations
+REVISION = "0002"  # what this program reads and writes; the newest file of the migrations
 
 METADATA = MetaData()
 
@@ -47,9 +48,11 @@ TEXT = Coded(Text(), codec.storable, codec.restored)
 LEVEL = Coded(Integer(), int, Level)
 STATE = Coded(Text(), str, State)
 STATUS = Coded(Text(), str, DeliveryStatus)
+DIGEST_STATUS = Coded(Text(), str, DigestStatus)
 EVIDENCE = Coded(Text(), codec.evidence_json, codec.evidence_of)
 STEPS = Coded(Text(), codec.steps_json, codec.steps_of)
 KEYS = Coded(Text(), codec.keys_json, codec.keys_of)
 LABELS = Coded(Text(), codec.labels_json, codec.labels_of)
 SIGHTS = Coded(Text(), codec.sights_json, codec.sights_of)
+TOLD = Coded(Text(), codec.told_json, codec.told_of)
 REMOTE = Coded(Text(), codec.remote_json, codec.remote_of)

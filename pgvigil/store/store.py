@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from pgvigil.store import care, copies, location, opening, state
 from pgvigil.store.database import Database, reading_engine, uri, writing_engine
 from pgvigil.store.deliveries import Deliveries
+from pgvigil.store.digests import Digests
 from pgvigil.store.incidents import Incidents
 from pgvigil.store.state import StateValues
 from pgvigil.store.texts import Texts
@@ -26,6 +27,7 @@ class Store:
     path: Path
     incidents: Incidents
     deliveries: Deliveries
+    digests: Digests
     texts: Texts
     state: StateValues
     recovered: copies.Recovered | None  # what the opening had to mend
@@ -69,6 +71,7 @@ class Store:
             path=path,
             incidents=Incidents(database),
             deliveries=Deliveries(database),
+            digests=Digests(database),
             texts=Texts(database),
             state=StateValues(database),
             recovered=recovered,

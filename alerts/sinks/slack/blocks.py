@@ -50,7 +50,16 @@ def literal(text: str) -> Block:
 
 
 def bullets(texts: Iterable[str]) -> Block:
-    return {"type": "rich_text_list", "style": "bullet", "elements": [line(plain(text)) for text in texts]}
+    return items([plain(text)] for text in texts)
+
+
+def items(texts: Iterable[list[Block]]) -> Block:
+    """Bullets of more than plain text."""
+    return {"type": "rich_text_list", "style": "bullet", "elements": [line(*text) for text in texts]}
+
+
+def link(url: str, text: str) -> Block:
+    return {"type": "link", "url": url, "text": text}
 
 
 def plain(text: str) -> Block:

@@ -5,22 +5,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.sinks.slack.errors import BLIND, RefusedError
-from alerts.sinks.slack.message import EVENT_TYPE, metadata_of
-from pgvigil.model.delivery import Act, CannotLookError
-from pgvigil.model.incident import Incident
+from pgvigil.model.delivery import CannotLookError
 
 Call = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 # Slack's stamps are of Slack's clock: a host whose clock is an hour off still finds its message.
 CLOCK_SKEW = timedelta(hours=1)
+_IDENTITY = frozenset({"act", "rule", "fault", "key"})
 _PAGE = 200
 _PAGES = 10
 
 
 def find_message(
-    call: Call, act: Act, incident: Incident, *, channel: str, since: datetime | None, thread: str | None
+    call: Call, wanted: Mapping[str, Any], *, channel: str, since: datetime | None, thread: str | None
 ) -> str | None:
-    """The ts of what `act` created in the channel, or in the thread, or None when it is not there.
+    """The ts of the message with the metadata `wanted` in the channel, or in the thread; None without one.
 
     Raises CannotLookError without the scope, and when there is more to read than is reasonable.
     """
@@ -30,7 +29,6 @@ def find_message(
     if thread is not None:
         where["ts"] = thread
     method = "conversations.history" if thread is None else "conversations.replies"
-    wanted = metadata_of(act, incident)["event_payload"]
     try:
         for message in _messages(call, method, where):
             if _matches(message.get("metadata"), wanted):
@@ -56,9 +54,8 @@ def _messages(call: Call, method: str, where: dict[str, Any]) -> Iterator[Mappin
 
 
 def _matches(metadata: Any, wanted: Mapping[str, Any]) -> bool:
-    if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
+    if not isinstance(metadata, dict) or metadata.get("event_type") != wanted["event_type"]:
         return False
     payload = metadata.get("event_payload")
-    return isinstance(payload, dict) and all(
-        payload.get(key) == wanted[key] for key in ("act", "rule", "fault")
-    )
+    identity = {key: value for key, value in wanted["event_payload"].items() if key in _IDENTITY}
+    return isinstance(payload, dict) and all(payload.get(key) == value for key, value in identity.items())

@@ -50,7 +50,7 @@ def render(
     """The arguments `text`, `blocks` and `metadata` of chat.postMessage or chat.update."""
     if act.kind is ActKind.REPLY and act.told is not None:
         shown = reply(incident, delivery, act.told, possible_duplicate_of=possible_duplicate_of)
-        body = _reply_blocks(shown, incident, public_url)
+        body = _reply_blocks(shown, incident, public_url, shared=bool(delivery.thread))
     else:
         shown = view(incident, delivery, told=act.told, possible_duplicate_of=possible_duplicate_of)
         body = (
@@ -177,9 +177,11 @@ def _footer(shown: View, incident: Incident, public_url: str) -> str:
     return f"{name} {mrkdwn(rest, 250)}"
 
 
-def _reply_blocks(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
+def _reply_blocks(shown: View, incident: Incident, public_url: str, *, shared: bool) -> list[b.Block]:
+    """In a thread that it shares with other incidents it says which one it speaks of."""
     lines = "".join(f"\n{fit(text, 700)}" for text in (shown.lead, shown.impact) if text)
-    lead = [*b.mentions(shown.mention), b.bold(f"{shown.symbol} {shown.status}"), b.plain(lines or "…")]
+    head = f"{fit(shown.header, 300)} · {incident.name}" if shared else f"{shown.symbol} {shown.status}"
+    lead = [*b.mentions(shown.mention), b.bold(head), b.plain(lines or "…")]
     return [b.rich(b.line(*lead)), *_small_print(shown, incident, public_url)]
 
 

@@ -5,28 +5,35 @@ from datetime import datetime
 from typing import Any
 
 from alerts.sinks.slack.api import SlackApi
+from alerts.sinks.slack.digest import LINES, digest_metadata, render_digest
 from alerts.sinks.slack.errors import CHANNEL, RefusedError
 from alerts.sinks.slack.lookup import find_message
-from alerts.sinks.slack.message import Tier, render
+from alerts.sinks.slack.message import Tier, metadata_of, render
 from alerts.sinks.slack.setup import channel_problems, find_channel, looks_like_id, scope_problems
 from alerts.sinks.slack.tiers import TierMemory
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
+from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
 
 _ALWAYS = {"unfurl_links": False, "unfurl_media": False}
 
 
 class SlackSink:
-    """A handle is `{"channel": id, "ts": stamp}` of the root message, also after a reply."""
+    """A handle is `{"channel": id, "ts": stamp}` of the root message, also after a reply.
+
+    A root may stand in the thread of a digest. Slack's threads have one level, so its replies stand there too.
+    """
 
     can_edit = True
     can_reply = True
+    digest_lines = LINES
 
     def __init__(self, api: SlackApi, channel: str, public_url: str, clock: Callable[[], float]) -> None:
         self._api = api
         self._named = channel
         self._channel_id = channel if looks_like_id(channel) else None
         self._public_url = public_url
+        self._workspace_url = ""
         self._tiers = TierMemory(clock)
 
     @property
@@ -62,28 +69,44 @@ class SlackSink:
         try:
             answer = self._tiers.send(incident.id, attempt)
         except RefusedError as refused:
-            raise self._failure(refused, act, address) from None
+            raise self._failure(refused, address, creates=act.creates) from None
         return self._handle(act, delivery, answer)
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
         """See `Sink.find`."""
-        remote = dict(delivery.remote)
-        thread = remote.get("ts") if act.kind is ActKind.REPLY else None
-        try:
-            channel = remote["channel"] if thread else self._resolved()
-            ts = find_message(
-                self._api.call, act, incident, channel=channel, since=delivery.act_at, thread=thread
+        thread = _thread_of(act, delivery)
+        found = self._find(metadata_of(act, incident), thread, delivery.act_at)
+        return dict(delivery.remote) if found and act.kind is ActKind.REPLY else found
+
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
+        """See `Sink.tell`."""
+        address = {"channel": self._channel_id or self._named} | _ALWAYS
+
+        def attempt(tier: Tier) -> Mapping[str, Any]:
+            message = render_digest(
+                digest,
+                public_url=self._public_url,
+                workspace_url=self._workspace_url,
+                tier=tier,
+                possible_duplicate_of=possible_duplicate_of,
             )
+            given = {key: value for key, value in message.items() if value}
+            return self._api.call("chat.postMessage", address | given, creates=True)
+
+        try:
+            answer = self._tiers.send(-digest.id, attempt)
         except RefusedError as refused:
-            raise refused.as_delivery(creates=False) from None
-        if ts is None:
-            return None
-        return remote if thread else {"channel": channel, "ts": ts}
+            raise self._failure(refused, address) from None
+        return self._posted(answer)
+
+    def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
+        """See `Sink.find_digest`."""
+        return self._find(digest_metadata(digest), {}, told_at)
 
     def check(self) -> tuple[str, ...]:
         """See `Sink.check`. Resolves the channel's name, so that renaming it changes nothing while we run."""
         try:
-            self._api.call("auth.test", {})
+            self._workspace_url = str(self._api.call("auth.test", {}).get("url", ""))
             channel = find_channel(self._api.call, self._named)
         except RefusedError as refused:
             if refused.error == "missing_scope":
@@ -100,33 +123,55 @@ class SlackSink:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
+    def _find(
+        self, wanted: Mapping[str, Any], thread: Mapping[str, str], since: datetime | None
+    ) -> Mapping[str, str] | None:
+        try:
+            channel = thread["channel"] if thread else self._resolved()
+            ts = find_message(self._api.call, wanted, channel=channel, since=since, thread=thread.get("ts"))
+        except RefusedError as refused:
+            raise refused.as_delivery(creates=False) from None
+        return None if ts is None else {"channel": channel, "ts": ts}
+
     def _address(self, act: Act, delivery: Delivery) -> dict[str, Any]:
-        if act.kind is ActKind.POST:
+        heard = act.told in (Told.WORSE, Told.REOPENED)
+        thread = _thread_of(act, delivery)
+        if act.kind is ActKind.POST and not thread:
             return {"channel": self._channel_id or self._named} | _ALWAYS
+        if act.kind is ActKind.POST:
+            into = {"channel": thread["channel"], "thread_ts": thread["ts"], "reply_broadcast": heard}
+            return into | _ALWAYS
         channel, ts = delivery.remote.get("channel"), delivery.remote.get("ts")
         if not channel or not ts:
             raise DeliveryError(DeliveryFailure.GONE, "there is no message to edit or answer")
         if act.kind is ActKind.EDIT:
             return {"channel": channel, "ts": ts}
-        heard = act.told in (Told.WORSE, Told.REOPENED)
-        return {"channel": channel, "thread_ts": ts, "reply_broadcast": heard} | _ALWAYS
+        return {"channel": channel, "thread_ts": thread["ts"], "reply_broadcast": heard} | _ALWAYS
 
     def _handle(self, act: Act, delivery: Delivery, answer: Mapping[str, Any]) -> Mapping[str, str]:
         if act.kind is not ActKind.POST:
             return dict(delivery.remote)
+        if delivery.thread:
+            return {"channel": delivery.thread["channel"], "ts": str(answer["ts"])}
+        return self._posted(answer)
+
+    def _posted(self, answer: Mapping[str, Any]) -> Mapping[str, str]:
         self._channel_id = str(answer["channel"])
         return {"channel": self._channel_id, "ts": str(answer["ts"])}
 
-    def _failure(self, refused: RefusedError, act: Act, address: Mapping[str, Any]) -> DeliveryError:
+    def _failure(
+        self, refused: RefusedError, address: Mapping[str, Any], *, creates: bool = True
+    ) -> DeliveryError:
         if refused.error in CHANNEL:
-            if act.kind is not ActKind.POST and self._channel_id not in (None, address["channel"]):
+            bound = "ts" in address or "thread_ts" in address  # to a message that is there
+            if bound and self._channel_id not in (None, address["channel"]):
                 # The message is in a channel of former times; the one that is configured now may be well.
                 return DeliveryError(
                     DeliveryFailure.GONE, f"Slack says {refused.error} of the former channel"
                 )
             if not looks_like_id(self._named):
                 self._channel_id = None  # perhaps another channel has the name now
-        return refused.as_delivery(creates=act.creates)
+        return refused.as_delivery(creates=creates)
 
     def _resolved(self) -> str:
         """The channel's id: history takes no names."""
@@ -136,3 +181,10 @@ class SlackSink:
                 raise RefusedError("channel_not_found")
             self._channel_id = str(channel["id"])
         return self._channel_id
+
+
+def _thread_of(act: Act, delivery: Delivery) -> Mapping[str, str]:
+    """The message under which `act` stands; empty for one that stands in the channel."""
+    if delivery.thread or act.kind is ActKind.POST:
+        return delivery.thread
+    return delivery.remote

@@ -8,17 +8,20 @@ from typing import Any
 from slack_sdk.webhook import WebhookClient
 
 from alerts.sinks.slack.api import quiet_logger
+from alerts.sinks.slack.digest import LINES, render_digest
 from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, CONTENT, RefusedError, answered, broken
 from alerts.sinks.slack.message import Tier, render
 from alerts.sinks.slack.secret import SecretFile
 from alerts.sinks.slack.tiers import TierMemory
 from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
 
 _DEGRADED = (
     "an incoming webhook can neither edit nor answer nor look: every change is a new message, and after a "
     "time-out a message may come twice, marked as a possible duplicate; a bot token does better"
 )
+_BLIND = "a webhook shows nothing of what it sent"
 
 
 class WebhookSink:
@@ -26,6 +29,7 @@ class WebhookSink:
 
     can_edit = False
     can_reply = False
+    digest_lines = LINES
 
     def __init__(
         self, url: SecretFile, timeout_s: float, public_url: str, clock: Callable[[], float]
@@ -70,7 +74,25 @@ class WebhookSink:
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
         """See `Sink.find`: there is no way."""
-        raise CannotLookError("a webhook shows nothing of what it sent")
+        raise CannotLookError(_BLIND)
+
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
+        """See `Sink.tell`."""
+
+        def attempt(tier: Tier) -> Mapping[str, str]:
+            message = render_digest(
+                digest, public_url=self._public_url, tier=tier, possible_duplicate_of=possible_duplicate_of
+            )
+            return self._send({key: message[key] for key in ("text", "blocks") if message[key]})
+
+        try:
+            return self._tiers.send(-digest.id, attempt)
+        except RefusedError as refused:
+            raise refused.as_delivery(creates=True) from None
+
+    def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.find_digest`: there is no way."""
+        raise CannotLookError(_BLIND)
 
     def check(self) -> tuple[str, ...]:
         """See `Sink.check`. Slack has no way to try a webhook without posting."""
