@@ -58,6 +58,11 @@ class Databases:
         return max(self._lane.busy_s, self._heavy.busy_s)
 
     @property
+    def listed(self) -> bool:
+        """Whether it is known which databases there are."""
+        return self._listed
+
+    @property
     def looked_everywhere(self) -> bool:
         """Whether every followed database was connected to, or refused it."""
         return self._listed and set(self._following.followed) <= self._looked | self._unreadable.keys()

@@ -31,10 +31,11 @@ class Outbox(NamedTuple):
 class Outboxes:
     """By the sink's name. What readers see is replaced as a whole, so that they need no lock."""
 
-    def __init__(self, store: Store, now: Now, owed: Owed) -> None:
+    def __init__(self, store: Store, now: Now, owed: Owed, looked: Callable[[], bool]) -> None:
         self._store = store
         self._now = now
         self._owed = owed
+        self._looked = looked
         self._boxes: Mapping[str, Outbox] = {}
         self._leaving: dict[str, OutboxWorker] = {}  # replaced or removed; a call may still be under way
 
@@ -101,7 +102,7 @@ class Outboxes:
             return present
         sink = _built(name, lambda: bound.kind.build(name, bound.params, public_url))
         limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
-        return Outbox(OutboxWorker(name, sink, self._store, self._now, limits), made_of)
+        return Outbox(OutboxWorker(name, sink, self._store, self._now, limits, settled=self._looked), made_of)
 
     def _start(self, name: str, box: Outbox, boxes: Mapping[str, Outbox]) -> None:
         present = self._boxes.get(name)

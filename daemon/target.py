@@ -170,6 +170,14 @@ class Target:
         """The longest that a lane of this target has been at one job."""
         return max(self._server.busy_s, self._databases.busy_s)
 
+    @property
+    def looked(self) -> bool:
+        """Whether all that can be read was tried since the start, and what it told is judged; at rest, for a moment."""
+        view = self._recorder.view
+        if view.first_tried_at is None or self.busy_s > 0:
+            return False
+        return not view.up or (self._databases.listed and all(one.runs for one in view.collectors))
+
     def _due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
         if scheduled.collector.lane is LaneKind.SERVER:
             self._server.due(self._reading(scheduled, None), tick=tick)

@@ -15,6 +15,7 @@ from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
 from daemon.fleet import Fleet, Grounds
 from daemon.health import Health
+from daemon.heartbeat import BEAT_S, Heartbeat
 from daemon.housekeeping import Housekeeping
 from daemon.http.app import build
 from daemon.http.hosts import Hosts
@@ -28,6 +29,7 @@ from daemon.owed import Owed
 from daemon.reload import Changes, LastReload, changes
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
+from daemon.settling import FirstLook
 from daemon.sinks import Outboxes
 from daemon.supervisor import Loop, Supervisor
 from daemon.target import Target, Workers
@@ -68,7 +70,9 @@ class Daemon:
             self._store = Store.open(settings.daemon.store.reveal())
             undo.callback(self._store.close)
             self._owed = Owed()
-            self._outboxes = Outboxes(self._store, now, self._owed)
+            looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
+            self._outboxes = Outboxes(self._store, now, self._owed, looked)
+            self._heartbeat = Heartbeat(self._store, now, settings.daemon.digest_after_s)
             boxes = self._outboxes.prepare(settings)
             undo.callback(self._outboxes.discard, boxes)
             self._workers = self._build_workers()
@@ -103,6 +107,7 @@ class Daemon:
     def start(self) -> None:
         """Take up where the last run ended, and begin."""
         self._note(self._settings.problems)
+        self._heartbeat.take_up(sorted(self._outboxes.workers))
         self._outboxes.start()
         self._http.start()
         self._ticker.start()
@@ -112,6 +117,8 @@ class Daemon:
         self._start_pushing()
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
+        beat = Once(self._workers.connects, self._heartbeat.beat)
+        self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(
             "started", url=self.url, targets=len(self._fleet.watched), sinks=sorted(self._outboxes.workers)
         )

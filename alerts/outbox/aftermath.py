@@ -46,8 +46,7 @@ def after_failure(
         again_at = now + timedelta(seconds=limits.rejected_s)
         return Aftermath(replace(failed, status=DeliveryStatus.PARKED, not_before=again_at))
     if kind is DeliveryFailure.GONE and (act.kind is not ActKind.POST or row.thread):
-        gone = "thread" if act.kind is ActKind.POST else "remote"
-        return Aftermath(replace(failed, not_before=None, **{gone: {}}))
+        return Aftermath(_unbound(failed, act))
     return Aftermath(_later(failed, now, limits))
 
 
@@ -84,6 +83,13 @@ def _did_not_arrive(row: Delivery, doubt: Delivery | None) -> Delivery:
         act_at=doubt.act_at,
         maybe_seen=doubt.maybe_seen,
     )
+
+
+def _unbound(row: Delivery, act: Act) -> Delivery:
+    """The message that was to be edited or answered is gone, or the digest in whose thread one was to stand."""
+    if act.kind is ActKind.POST:
+        return replace(row, thread={}, not_before=None)
+    return replace(row, remote={}, not_before=None)
 
 
 def _later(row: Delivery, now: datetime, limits: OutboxLimits) -> Delivery:

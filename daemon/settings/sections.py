@@ -64,6 +64,11 @@ class DaemonSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged at least."
     )
+    digest_after_s: DurationS = Field(
+        300.0,
+        alias="digest_after",
+        description="A start after a pause of at least this says what happened in one message; 0s never.",
+    )
     workers: int = Field(16, ge=1, le=256, description="Threads that poll targets that answer.")
     spare_workers: int = Field(
         64, ge=1, le=1024, description="Threads for targets that connect slowly or do not answer."

@@ -1,11 +1,12 @@
 """A destination in memory that fails on demand, and a clock that moves when it is told to."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pgvigil.model.delivery import Act, ActKind, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
@@ -39,6 +40,9 @@ class Message:
     state: State
     level: Level
     under: str | None = None
+    in_thread_of: str | None = None  # the digest's stamp, for a root that stands in its thread
+    tells: dict[int, State] = field(default_factory=dict)  # what a digest's lines say, by incident
+    cut: dict[str, int] = field(default_factory=dict)  # how many of a section it left out
     marked: datetime | None = None
     deleted: bool = False
 
@@ -52,11 +56,13 @@ class Destination:
     can_edit: bool = True
     can_reply: bool = True
     can_look: bool = True
+    digest_lines: int = 10
     messages: list[Message] = field(default_factory=list)
     faults: deque[DeliveryFailure | str | None] = field(default_factory=deque)
     look_faults: deque[DeliveryFailure | str | None] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)
     retry_after_s: float | None = None
+    digests: list[Digest] = field(default_factory=list)
 
     def perform(
         self,
@@ -67,6 +73,13 @@ class Destination:
         possible_duplicate_of: datetime | None = None,
     ) -> Mapping[str, str]:
         self.calls.append(f"{act.kind} {act.told}" if act.told else str(act.kind))
+        return self._call(lambda: self._do(act, incident, delivery, possible_duplicate_of))
+
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
+        self.calls.append("digest")
+        return self._call(lambda: self._announce(digest, possible_duplicate_of))
+
+    def _call(self, do: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, DeliveryFailure):
             raise DeliveryError(fault, f"faked: {fault}", retry_after_s=self.retry_after_s)
@@ -74,12 +87,32 @@ class Destination:
             raise KeyError("ts")
         if fault == "lost":
             raise DeliveryError(DeliveryFailure.AMBIGUOUS, "no answer")
-        handle = self._do(act, incident, delivery, possible_duplicate_of)
+        handle = do()
         if fault == "arrived":
             raise DeliveryError(DeliveryFailure.AMBIGUOUS, "no answer")
         if fault == "bug after":
             raise KeyError("ts")
         return handle
+
+    def _announce(self, digest: Digest, marked: datetime | None) -> Mapping[str, str]:
+        ts = f"{len(self.messages) + 1}"
+        lines = [line for section in digest.sections for line in section.lines]
+        worst = max(line.incident.severity for line in lines)
+        self.messages.append(
+            Message(
+                ts=ts,
+                key=f"digest {digest.key}",
+                told=None,
+                version=0,
+                state=State.FIRING,
+                level=worst,
+                tells={line.incident.id: line.incident.state for line in lines},
+                cut={section.title: section.more for section in digest.sections if section.more},
+                marked=marked,
+            )
+        )
+        self.digests.append(digest)
+        return {"ts": ts}
 
     def _do(
         self, act: Act, incident: Incident, delivery: Delivery, marked: datetime | None
@@ -99,10 +132,19 @@ class Destination:
                 state=incident.state,
                 level=incident.severity,
                 under=root.ts if root else None,
+                in_thread_of=self._thread(delivery),
                 marked=marked,
             )
         )
         return delivery.remote if root else {"ts": ts}
+
+    def _thread(self, delivery: Delivery) -> str | None:
+        if not delivery.thread:
+            return None
+        ts = delivery.thread["ts"]
+        if not any(message.ts == ts and not message.deleted for message in self.messages):
+            raise DeliveryError(DeliveryFailure.GONE, "thread_not_found")
+        return ts
 
     def _root(self, delivery: Delivery) -> Message:
         for message in self.messages:
@@ -111,6 +153,16 @@ class Destination:
         raise DeliveryError(DeliveryFailure.GONE, "message_not_found")
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
+        found = self._found(act.key)
+        return delivery.remote if found is not None and found.under else self._handle(found)
+
+    def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
+        return self._handle(self._found(f"digest {digest.key}"))
+
+    def _handle(self, found: Message | None) -> Mapping[str, str] | None:
+        return None if found is None else {"ts": found.ts}
+
+    def _found(self, key: str) -> Message | None:
         self.calls.append("find")
         if not self.can_look:
             raise CannotLookError("no scope")
@@ -120,8 +172,8 @@ class Destination:
         if fault == "bug":
             raise KeyError("messages")
         for message in reversed(self.messages):
-            if message.key == act.key and not message.deleted:
-                return delivery.remote if message.under else {"ts": message.ts}
+            if message.key == key and not message.deleted:
+                return message
         return None
 
     def check(self) -> tuple[str, ...]:
@@ -132,7 +184,15 @@ class Destination:
 
     @property
     def roots(self) -> list[Message]:
-        return [message for message in self.messages if message.under is None and not message.deleted]
+        """Messages of incidents, in the channel or in a digest's thread."""
+        return [
+            message for message in self.messages if not (message.under or message.tells or message.deleted)
+        ]
+
+    @property
+    def in_channel(self) -> list[str]:
+        """What stands in the channel itself, by key."""
+        return [each.key for each in self.messages if not (each.under or each.in_thread_of or each.deleted)]
 
     @property
     def replies(self) -> list[Message]:

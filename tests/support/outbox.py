@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from alerts.outbox.courier import Courier
@@ -25,6 +26,7 @@ class Rig:
     clock: Clock = field(default_factory=Clock)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     interrupt: Callable[[float], None] = lambda _seconds: None
+    settled: bool = True
 
     def __post_init__(self) -> None:
         self.restart()
@@ -33,14 +35,31 @@ class Rig:
         """A new process: what was in memory is gone."""
         self.record = Record("oncall", lambda event, fields: self.events.append((event, dict(fields))))
         self.courier = Courier(
-            "oncall", self.sink, self.store, self.clock, LIMITS, record=self.record, pause=self._pause
+            "oncall",
+            self.sink,
+            self.store,
+            self.clock,
+            LIMITS,
+            record=self.record,
+            pause=self._pause,
+            settled=lambda: self.settled,
         )
+
+    def away(self, for_s: float = 7200.0) -> None:
+        """The daemon was not there for a while, and starts: what is committed next is what it finds."""
+        since = self.clock().utc
+        self.clock.pass_time(for_s)
+        now = self.clock().utc
+        self.store.digests.open(["oncall"], since=since, until=now, settle_by=now + timedelta(seconds=60))
+        self.restart()
 
     def _pause(self, seconds: float) -> None:
         self.interrupt(seconds)
         self.clock.pass_time(seconds)
 
-    def commit(self, before: Incident | None = None, /, kind: str = "", **changes: Any) -> Incident:
+    def commit(
+        self, before: Incident | None = None, /, kind: str = "", mention: str = "", **changes: Any
+    ) -> Incident:
         """What the engine does: a new incident, or a newer version of one, that the sink must reflect."""
         now = self.clock().utc
         if before is None:
@@ -48,7 +67,7 @@ class Rig:
         else:
             after = replace(before, **({"version": before.version + 1, "evaluated_at": now} | changes))
         transition = Transition(kind or ("worse" if before else "fired"), before, after)
-        return self.store.incidents.commit([transition], [Want(0, "oncall", after.severity)])[0]
+        return self.store.incidents.commit([transition], [Want(0, "oncall", after.severity, mention)])[0]
 
     def run(self, seconds: float = 0.0) -> None:
         """Let the courier work until it has nothing to do for the next `seconds`."""
