@@ -102,10 +102,10 @@ def _settings(before: Settings, after: Settings) -> Iterator[str]:
 
 
 def _at_restart(running: DaemonSettings, file: DaemonSettings) -> dict[str, tuple[str, str]]:
-    keys = [key for key in DaemonSettings.model_fields if key not in LIVE]
+    keys = {key: field.alias or key for key, field in DaemonSettings.model_fields.items() if key not in LIVE}
     return {
-        f"daemon.{key}": (str(getattr(running, key)), str(getattr(file, key)))
-        for key in keys
+        f"daemon.{name}": (str(getattr(running, key)), str(getattr(file, key)))
+        for key, name in keys.items()
         if getattr(running, key) != getattr(file, key)
     }
 
