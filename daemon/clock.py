@@ -13,6 +13,8 @@ from pgvigil.model.moment import Moment
 
 Now = Callable[[], Moment]
 
+HEARTBEAT_S = 1.0  # a tick that does nothing but show that ticks come
+
 
 def system_now() -> Moment:
     """Both clocks of this machine."""
@@ -37,6 +39,13 @@ class Ticker:
         )
         self._first_after_s: dict[str, float] = {}
         self._planning = threading.Lock()  # jobs come and go while the clock is stepped
+        self._beat_mono_s: float | None = None
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the last tick of all came; 0 while it does not run."""
+        beat_s = self._beat_mono_s
+        return 0.0 if beat_s is None else self._now().mono_s - beat_s
 
     def every(
         self, name: str, interval_s: float, tick: Callable[[], None], *, first_after_s: float = 0.0
@@ -66,11 +75,17 @@ class Ticker:
                 self._scheduler.modify_job(name, next_run_time=self._in(first_after_s))
 
     def start(self) -> None:
+        self._beat()
+        self.every("clock", HEARTBEAT_S, self._beat)
         self._scheduler.start()
 
     def stop(self) -> None:
+        self._beat_mono_s = None
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def _beat(self) -> None:
+        self._beat_mono_s = self._now().mono_s
 
     def _in(self, seconds: float) -> datetime:
         return self._now().utc + timedelta(seconds=seconds)

@@ -5,7 +5,7 @@ from functools import partial
 
 from daemon.clock import Now
 from daemon.following import Following
-from daemon.lanes.lane import DatabasesLane, Job
+from daemon.lanes.lane import DatabasesLane, Job, Lane
 from daemon.lanes.pool import Pool
 from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled
@@ -54,8 +54,8 @@ class Databases:
         self._heavy = DatabasesLane(f"{target}/heavy", now, pool=pool, connect=self._visit)
 
     @property
-    def busy_s(self) -> float:
-        return max(self._lane.busy_s, self._heavy.busy_s)
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self._lane, self._heavy)
 
     @property
     def listed(self) -> bool:

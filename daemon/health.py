@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from daemon.board import Board
 from daemon.supervisor import Supervisor
+from pgvigil.model.incident import State
 
 SUPERVISOR_LIMIT_S = 10.0
 
@@ -31,3 +32,18 @@ class Health:
         if not self.store_writable():
             missing.insert(0, "the store cannot be written")
         return tuple(missing)
+
+
+def status_line(board: Board) -> str:
+    """What a service manager shows: `3 targets, 1 of them does not answer; 2 open incidents`."""
+    views = board.targets
+    down = sum(1 for view in views if view.first_tried_at is not None and not view.up)
+    incidents = sum(
+        1 for view in views for one in view.incidents if one.state in (State.FIRING, State.UNKNOWN)
+    )
+    silent = f", {down} of them {'does' if down == 1 else 'do'} not answer" if down else ""
+    return f"{_count(len(views), 'target')}{silent}; {_count(incidents, 'open incident')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

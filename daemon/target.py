@@ -13,7 +13,7 @@ from daemon.databases import Databases, nothing
 from daemon.following import Following
 from daemon.gauges import BLANK, OFF, gauges
 from daemon.home import Home
-from daemon.lanes.lane import Job, ServerLane
+from daemon.lanes.lane import Job, Lane, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, home_extensions, read
@@ -166,15 +166,14 @@ class Target:
         self._databases.interrupt()
 
     @property
-    def busy_s(self) -> float:
-        """The longest that a lane of this target has been at one job."""
-        return max(self._server.busy_s, self._databases.busy_s)
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self._server, *self._databases.lanes)
 
     @property
     def looked(self) -> bool:
         """Whether all that can be read was tried since the start, and what it told is judged; at rest, for a moment."""
         view = self._recorder.view
-        if view.first_tried_at is None or self.busy_s > 0:
+        if view.first_tried_at is None or any(lane.busy_s for lane in self.lanes):
             return False
         return not view.up or (self._databases.listed and all(one.runs for one in view.collectors))
 

@@ -14,13 +14,14 @@ from daemon.account import Account, log_transitions
 from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
 from daemon.fleet import Fleet, Grounds
-from daemon.health import Health
+from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
 from daemon.housekeeping import Housekeeping
 from daemon.http.app import build
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
+from daemon.lanes.lane import Lane
 from daemon.lanes.pool import Once, Pool
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
@@ -31,8 +32,10 @@ from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
 from daemon.sinks import Outboxes
+from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
-from daemon.target import Target, Workers
+from daemon.systemd import NOBODY, ServiceManager
+from daemon.target import Workers
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.problems import Problem
@@ -43,9 +46,13 @@ log = structlog.get_logger(__name__)
 
 LANE_LIMIT_S = 120.0  # every deadline of a job is far below this: past it the lane itself is stuck
 OUTBOX_LIMIT_S = 120.0
+WRITE_LIMIT_S = 120.0  # a write takes milliseconds, the giving back of a large store's space many seconds
+OWN_LIMIT_S = 15.0  # the clock ticks every second, the event loop ten times a second
 PUSH_S = 15.0
 SETTLE_S = 2.0  # how often what could not be written is tried again
-FINISH_S = 2.0  # for running reads, twice: before and after they are interrupted
+FINISH_S = 2.5  # for running reads to finish by themselves
+INTERRUPTED_S = 1.0  # for those that did not, once they were interrupted
+LAST_S = 1.5  # kept for HTTP and the store, which stop last
 
 
 class Daemon:
@@ -54,7 +61,14 @@ class Daemon:
     Raises SetupError when something that people must mend stands in the way; nothing is left open then.
     """
 
-    def __init__(self, settings: Settings, *, now: Now = system_now, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        now: Now = system_now,
+        limits: Limits = LIMITS,
+        manager: ServiceManager = NOBODY,
+    ) -> None:
         self._settings = settings
         self._running = settings.daemon
         self._token = settings.daemon.api_token()
@@ -81,7 +95,9 @@ class Daemon:
             self._ticker = Ticker(now)
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
-            self._supervisor = Supervisor(now, self._ticker, self._pools, ())
+            self._supervisor = Supervisor(
+                now, self._ticker, self._pools, (), manager=manager, status=lambda: status_line(self.board)
+            )
             self._housekeeping = Housekeeping(self._store, self.board, self._workers.connects, self._keep)
             self._account = Account(
                 store=self._store,
@@ -150,23 +166,35 @@ class Daemon:
 
     def stop(self) -> None:
         """Finish what runs, send what is due as far as it goes in a few seconds, and leave nothing open."""
-        self._ticker.stop()
+        budget = Budget(self._now)
+        budget.run("ticker", self._ticker.stop, most_s=1.0)
         self._fleet.stop()
-        self._stop_workers()
-        for outbox in self._outboxes.workers.values():
-            outbox.stop(flush_s=3.0)
+        self._stop_workers(budget)
+        self._stop_outboxes(budget)
         self._supervisor.stop()
-        self._http.stop()
-        self._store.close()
+        self._http.stop(budget.left_s(most_s=1.0))
+        budget.run("store", self._store.close, most_s=LAST_S)
 
-    def _stop_workers(self) -> None:
-        finished = [pool.stop(within_s=FINISH_S) for pool in self._pools]
-        if all(finished):
-            return
-        self._fleet.interrupt()
-        for pool in self._pools:
-            if not pool.stop(within_s=FINISH_S):
+    def _stop_workers(self, budget: Budget) -> None:
+        if self._workers_left(budget.left_s(most_s=FINISH_S)):
+            self._fleet.interrupt()
+            for pool in self._workers_left(budget.left_s(most_s=INTERRUPTED_S)):
                 log.warning("workers_left_behind", pool=pool.name, threads=pool.threads)
+
+    def _workers_left(self, within_s: float) -> list[Pool]:
+        """The pools whose workers have not all left in time."""
+        for pool in self._pools:
+            pool.stop(within_s=0.0)
+        budget = Budget(self._now, within_s)
+        return [pool for pool in self._pools if not pool.stop(within_s=budget.left_s())]
+
+    def _stop_outboxes(self, budget: Budget) -> None:
+        """All at once: each has all the time that is left, and none has to wait for another."""
+        for outbox in self._outboxes.workers.values():
+            outbox.finish(budget.left_s(keep_s=LAST_S))
+        for name, outbox in self._outboxes.workers.items():
+            if not outbox.join(budget.left_s(keep_s=LAST_S)):
+                log.warning("left_behind", what=f"outbox {name}")
 
     # --- parts ------------------------------------------------------------------------------------------
 
@@ -200,14 +228,21 @@ class Daemon:
 
     def _loops(self) -> list[Loop]:
         lanes = [
-            Loop(f"lane {name}", partial(_busy_s, one.target), LANE_LIMIT_S)
-            for name, one in self._fleet.watched.items()
+            Loop(f"lane {lane.name}", partial(_busy_s, lane), LANE_LIMIT_S)
+            for one in self._fleet.watched.values()
+            for lane in one.target.lanes
         ]
         boxes = [
             Loop(f"outbox {name}", partial(_age_s, one), OUTBOX_LIMIT_S)
             for name, one in self._outboxes.workers.items()
         ]
-        return [*lanes, *boxes]
+        pools = [Loop(f"workers {one.name}", partial(_stalled_s, one), LANE_LIMIT_S) for one in self._pools]
+        own = [
+            Loop("scheduler", lambda: self._ticker.age_s, OWN_LIMIT_S),
+            Loop("http", lambda: self._http.age_s, OWN_LIMIT_S),
+            Loop("store writer", lambda: self._store.busy_s, WRITE_LIMIT_S),
+        ]
+        return [*own, *pools, *lanes, *boxes]
 
     def _sources(self) -> Sources:
         incidents = self._store.incidents
@@ -273,8 +308,12 @@ def _hosts(settings: DaemonSettings) -> Hosts:
     )
 
 
-def _busy_s(target: Target) -> float:
-    return target.busy_s
+def _busy_s(lane: Lane) -> float:
+    return lane.busy_s
+
+
+def _stalled_s(pool: Pool) -> float:
+    return pool.stalled_s
 
 
 def _age_s(outbox: OutboxWorker) -> float:

@@ -79,13 +79,21 @@ class OutboxWorker:
         """Send what is due for at most `flush_s`, then end. False when a call did not end in time: its row
         is reconciled at the next start.
         """
+        self.finish(flush_s)
+        return self.join(flush_s + _CALL_S)
+
+    def finish(self, flush_s: float) -> None:
+        """Begin to stop: send what is due for at most `flush_s`, then end. Returns at once."""
         self._stop_at_s = self._clock().mono_s + flush_s
         self._stop.set()
         self._wake.set()
+
+    def join(self, within_s: float) -> bool:
+        """Whether it has ended within that time. A call that has not is reconciled at the next start."""
         if self._thread.ident is None:
             self._end()
         else:
-            self._thread.join(flush_s + _CALL_S)
+            self._thread.join(within_s)
         return not self._thread.is_alive()
 
     @property

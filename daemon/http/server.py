@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -10,6 +11,7 @@ from daemon.http.connections import Connection
 from pgvigil.problems import Problem, SetupError
 
 START_LIMIT_S = 10.0
+_POLL_S = 0.01
 
 
 def bind(listen: str) -> socket.socket:
@@ -33,12 +35,22 @@ def bind(listen: str) -> socket.socket:
     return listener
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which shows ten times a second that its event loop turns."""
+
+    beat_mono_s = 0.0
+
+    async def on_tick(self, counter: int) -> bool:
+        self.beat_mono_s = time.monotonic()
+        return await super().on_tick(counter)
+
+
 class HttpServer:
     """Serves `app` on an already listening socket until `stop`."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         self._listener = listener
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 log_config=None,
@@ -59,13 +71,24 @@ class HttpServer:
         host, port = self._listener.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def start(self) -> None:
-        self._thread.start()
+    @property
+    def age_s(self) -> float:
+        """How long ago the event loop last turned; 0 while it does not run."""
+        beat_mono_s = self._server.beat_mono_s
+        return time.monotonic() - beat_mono_s if beat_mono_s and not self._server.should_exit else 0.0
 
-    def stop(self) -> None:
+    def start(self) -> None:
+        """Returns when requests are answered."""
+        self._server.beat_mono_s = time.monotonic()
+        self._thread.start()
+        give_up_at_s = time.monotonic() + START_LIMIT_S
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < give_up_at_s:
+            time.sleep(_POLL_S)
+
+    def stop(self, within_s: float = 5.0) -> None:
         self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join(5.0)
+            self._thread.join(within_s)
         self._listener.close()
 
     def _run(self) -> None:

@@ -77,6 +77,7 @@ class Pool:
         self._threads = 0
         self._serial = 0
         self._stopping = False
+        self._taken_mono_s = now().mono_s
 
     def submit(self, work: Work) -> None:
         """Queue `work`; starts one of the core threads where none is idle."""
@@ -117,6 +118,14 @@ class Pool:
         """How long the oldest piece of queued work has waited; 0 when nothing waits."""
         with self._lock:
             return self._now().mono_s - self._waiting[0][0] if self._waiting else 0.0
+
+    @property
+    def stalled_s(self) -> float:
+        """How long nothing has been taken while something waited: a crowd that moves on is not stalled."""
+        with self._lock:
+            if not self._waiting:
+                return 0.0
+            return self._now().mono_s - max(self._taken_mono_s, self._waiting[0][0])
 
     def _limit(self, now_s: float) -> int:
         """How many threads there may be now."""
@@ -160,7 +169,7 @@ class Pool:
             with self._lock:
                 rested = bell is not None and not self._woken(bell)
                 if self._waiting:
-                    self._since_s[worker] = self._now().mono_s
+                    self._since_s[worker] = self._taken_mono_s = self._now().mono_s
                     return self._waiting.popleft()[1].work
                 self._since_s.pop(worker, None)
                 spare = self._threads > self._core

@@ -115,6 +115,12 @@ class Database:
             self._submit(self._probe)
         return self._writer is not None and self._last_write_ok
 
+    @property
+    def busy_s(self) -> float:
+        """How long the write at hand has been going on; 0 when there is none."""
+        began_s = self._write_began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
+
     def close(self) -> None:
         """Waits for the write that is going on. Closing the last connection folds the WAL into the file."""
         self._thread.shutdown(wait=True)

@@ -85,6 +85,11 @@ class Store:
         return self._database.writable(probe_after_s=_PROBE_AFTER_S)
 
     @property
+    def busy_s(self) -> float:
+        """How long the write at hand has been going on; 0 when there is none."""
+        return self._database.busy_s
+
+    @property
     def errors(self) -> int:
         """Failed writes since the store was opened."""
         return self._database.errors
