@@ -252,7 +252,9 @@ class Daemon:
             exposition=self._exposition,
             incidents=lambda states, target, limit: incidents.list(states=states, target=target, limit=limit),
             incident=incidents.get,
-            now=lambda: self._now().utc,
+            history=incidents.history,
+            resolved=incidents.resolved,
+            now=self._now,
             grafana_url=self._grafana_url,
         )
 

@@ -42,17 +42,13 @@ def build(sources: Sources, hosts: Callable[[], Hosts], token: Callable[[], str]
         "/api/v1/statements": api.statements,
         "/static/{version}/{name}": static.file,
         "/": page.overview,
+        "/incidents/{name}": page.incident,
+        "/targets/{name}": page.target,
     }
-    crowd = _Crowd()
-    routes = [Route(path, _guarded(handler, crowd), methods=["GET"]) for path, handler in table.items()]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    boundary = _Boundary(page)
+    routes = [Route(path, boundary.around(handler), methods=["GET"]) for path, handler in table.items()]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})
     return SafeHeaders(HostGate(TokenGate(app, token), hosts))
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "internal error; the log has the details"
-    return JSONResponse({"error": detail}, status)
 
 
 class _Crowd:
@@ -72,19 +68,35 @@ class _Crowd:
             self._here -= 1
 
 
-def _guarded(handler: Callable[[Request], Any], crowd: _Crowd) -> Callable[[Request], Any]:
+class _Boundary:
     """The HTTP boundary: a defect in one answer is logged and answered, and harms nothing else."""
 
-    async def call(request: Request) -> Response:
-        try:
-            if asyncio.iscoroutinefunction(handler):
-                response: Response = await handler(request)
-                return response
-            return await crowd.make(handler, request)
-        except HTTPException:
-            raise
-        except Exception as error:  # the HTTP boundary
-            log.exception("http_failed", path=request.url.path)
-            return await _http_error(request, error)
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._crowd = _Crowd()
 
-    return call
+    def around(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def call(request: Request) -> Response:
+            try:
+                if asyncio.iscoroutinefunction(handler):
+                    response: Response = await handler(request)
+                    return response
+                return await self._crowd.make(handler, request)
+            except HTTPException:
+                raise
+            except Exception as error:  # the HTTP boundary
+                log.exception("http_failed", path=request.url.path)
+                return await self.http_error(request, error)
+
+        return call
+
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """In HTML for whoever looks at a page, in JSON for everybody else."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        detail = (
+            error.detail if isinstance(error, HTTPException) else "internal error; the log has the details"
+        )
+        path = request.scope["path"]
+        if "text/html" in request.headers.get("accept", "") and not path.startswith("/api/"):
+            return self._page.error(path, status, detail)
+        return JSONResponse({"error": detail}, status)

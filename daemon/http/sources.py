@@ -7,17 +7,22 @@ from datetime import datetime
 from daemon.board import Board
 from daemon.health import Health
 from daemon.metrics.exposition import Exposition
-from pgvigil.model.incident import Incident, State
+from pgvigil.model.incident import Event, Incident, State
+from pgvigil.model.moment import Moment
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`incidents(states, target, limit)` reads the store, newest first; `now` is the injected clock, in UTC."""
+    """`incidents(states, target, limit)` and `resolved(since, limit)` read the store, newest first; `history` has
+    the oldest first. `now` is the injected clock.
+    """
 
     board: Board
     health: Health
     exposition: Exposition
     incidents: Callable[[Sequence[State] | None, str | None, int], Sequence[Incident]]
     incident: Callable[[int], Incident | None]
-    now: Callable[[], datetime]
+    history: Callable[[int], Sequence[Event]]
+    resolved: Callable[[datetime, int], Sequence[Incident]]
+    now: Callable[[], Moment]
     grafana_url: Callable[[], str] = lambda: ""

@@ -131,6 +131,16 @@ class Incidents:
         )
         return self._database.read(lambda connection: _incidents(connection, query))
 
+    def resolved(self, since: datetime, limit: int) -> _Written:
+        """Those of all targets that resolved at `since` or later, the newest first."""
+        query = (
+            select(*_NOUN)
+            .where(INCIDENT.c.state == State.RESOLVED, INCIDENT.c.resolved_at >= since)
+            .order_by(INCIDENT.c.resolved_at.desc())
+            .limit(limit)
+        )
+        return self._database.read(lambda connection: _incidents(connection, query))
+
     def get(self, incident_id: int) -> Incident | None:
         query = select(*_NOUN).where(INCIDENT.c.id == incident_id)
         found = self._database.read(lambda connection: _incidents(connection, query))

@@ -3,13 +3,16 @@
 import base64
 import gzip
 import json
+import re
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 
@@ -23,11 +26,15 @@ from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
 from daemon.metrics.exposition import Exposition
 from daemon.supervisor import Loop, Supervisor
-from pgvigil.model.incident import Incident, State
+from pgvigil.model.incident import Event, Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
 from pgvigil.problems import SetupError
+from pgvigil.store import StoreError
 from tests.support.views import T0, down_view, incident, view
 
 HOSTS = Hosts(listen="127.0.0.1")
+FIRED = Event(at=T0, kind="fired", version=2, why="30s are over", severity=Level.CRITICAL, state=State.FIRING)
 
 
 @dataclass
@@ -50,6 +57,11 @@ class World:
             if target in (None, item.target)
         ]
         return [item for item in found if states is None or item.state in states][:limit]
+
+    def resolved(self, _since: datetime, _limit: int) -> Sequence[Incident]:
+        if not self.writable:
+            raise StoreError("the disk is gone")
+        return [incident(id=8, state=State.RESOLVED, resolved_at=T0, reason="nobody waits any more")]
 
     def get(self, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
         try:
@@ -74,7 +86,9 @@ def world() -> Iterator[World]:
         exposition=Exposition(world.board, lambda: ()),
         incidents=world.incidents,
         incident=lambda number: incident() if number == 7 else None,
-        now=lambda: T0,
+        history=lambda _number: (FIRED,),
+        resolved=world.resolved,
+        now=lambda: Moment(T0, time.monotonic()),
         grafana_url=lambda: "https://grafana.example.com",
     )
     server = HttpServer(build(world.sources, lambda: HOSTS), bind("127.0.0.1:0"))
@@ -182,13 +196,15 @@ def test_hostile_text_is_shown_and_not_run(world: World) -> None:
 def test_the_page_says_unknown_rather_than_zero(world: World) -> None:
     world.board.publish(down_view(incidents=()))
     text = world.get("/")[1]
-    assert "down: refused" in text
-    assert "<td>unknown</td>" in text
-    assert "No open incidents." in text
+    assert "</span> down</span>" in text
+    assert "refused: connection refused" in text
+    assert '<td data-label="Waiting">unknown</td>' in text
+    assert '<td data-label="Connections">unknown</td>' in text
+    assert "None. Not all targets can be judged" in text
 
 
 def test_the_page_links_to_grafana(world: World) -> None:
-    assert '<a href="https://grafana.example.com">Grafana</a>' in world.get("/")[1]
+    assert '<a href="https://grafana.example.com" rel="noreferrer">Grafana</a>' in world.get("/")[1]
 
 
 def test_an_address_in_use_is_a_setup_error() -> None:
@@ -288,3 +304,13 @@ def test_refusals_have_the_same_headers(world: World) -> None:
     refused = world.get("/", Host="evil.example")
     assert refused[0] == 421
     assert "default-src 'none'" in refused[2]["content-security-policy"]
+
+
+def test_own_files_are_kept_by_browsers_until_they_change(world: World) -> None:
+    (version,) = set(re.findall(r"static/([0-9a-f]{12})/", world.get("/")[1]))
+    for name, kind in (("pgvigil.css", "text/css"), ("refresh.js", "text/javascript")):
+        status, text, headers = world.get(f"/static/{version}/{name}")
+        assert (status, headers["content-type"].partition(";")[0]) == (200, kind)
+        assert "immutable" in headers["cache-control"]
+        assert "immutable" not in world.get(f"/static/000000000000/{name}")[2]["cache-control"]
+        assert text

@@ -1,0 +1,57 @@
+"""How values stand on the page."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pgvigil.text import printable
+from pgvigil.units import format_duration
+
+_UNKNOWN = "unknown"
+
+
+def visible(value: Any) -> Any:
+    """What the page shows of a value: names from a database may hide or reorder what stands beside them."""
+    return printable(value) if type(value) is str else value  # escaped text is of a class of its own
+
+
+def clock(at: datetime) -> str:
+    """The time of day, for what is of today."""
+    return f"{at:%H:%M:%S} UTC"
+
+
+def stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def or_unknown(value: Any) -> Any:
+    return _UNKNOWN if value is None else value
+
+
+def ago(seconds: float | None) -> str:
+    return _UNKNOWN if seconds is None else f"{format_duration(float(int(seconds)))} ago"
+
+
+def per_minute(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def milliseconds(value: float) -> str:
+    """With three digits that count."""
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def percent(value: float | None) -> str:
+    return _UNKNOWN if value is None else "<1 %" if 0 < value < 0.01 else f"{100 * value:.0f} %"
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "ago": ago,
+    "clock": clock,
+    "duration": format_duration,
+    "milliseconds": milliseconds,
+    "or_unknown": or_unknown,
+    "per_minute": per_minute,
+    "percent": percent,
+    "stamp": stamp,
+}
