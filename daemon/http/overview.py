@@ -13,8 +13,8 @@ from pgvigil.problems import Problem
 SILENT_INTERVALS = 5.0  # without one reading in so many, what was read before is not said of now
 SILENT_S = 30.0  # and never sooner than this
 FULL_INCIDENTS = 20  # in full; the rest in a line each, with a link
+UNFOLDED = 3
 MOST_LINES = 200
-MOST_CHILDREN = 20
 QUIET_SHOWN = 12  # more quiet targets than this are folded
 STATEMENTS_EACH = 10
 TARGETS_EACH = 4  # of more targets than this, one list has the heaviest statements of all
@@ -100,8 +100,12 @@ class Overview:
         return len(self.quiet) > QUIET_SHOWN
 
     @property
+    def lines_shown(self) -> tuple[IncidentCard, ...]:
+        return self.lines[:MOST_LINES]
+
+    @property
     def lines_left(self) -> int:
-        return max(0, len(self.lines) - MOST_LINES)
+        return len(self.lines) - len(self.lines_shown)
 
     @property
     def open_count(self) -> int:
@@ -154,8 +158,7 @@ def incident_cards(views: Sequence[TargetView], now: datetime) -> tuple[Incident
     known = {item.id for item in shown}
     roots = sorted((item for item in shown if item.parent_id not in known), key=_urgency)
     return tuple(
-        incident_card(item, shown, now, unfolded=position < 3 or item.severity is Level.CRITICAL)
-        for position, item in enumerate(roots)
+        incident_card(item, shown, now, unfolded=position < UNFOLDED) for position, item in enumerate(roots)
     )
 
 

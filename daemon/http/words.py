@@ -37,7 +37,9 @@ def per_minute(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """With three digits that count."""
+    """With three digits that count; of seconds and more as a duration."""
+    if value >= 10_000:
+        return format_duration(float(round(value / 1000)))
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 

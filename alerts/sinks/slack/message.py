@@ -173,7 +173,7 @@ def _small_print(shown: View, incident: Incident, public_url: str) -> list[b.Blo
 def _footer(shown: View, incident: Incident, public_url: str) -> str:
     rest = shown.footer.removeprefix(incident.name)
     url = escape(public_url.rstrip("/")).replace("|", "%7C")
-    name = f"<{url}/#{incident.name}|{incident.name}>" if url and len(url) < 500 else incident.name
+    name = f"<{url}/incidents/{incident.name}|{incident.name}>" if url and len(url) < 500 else incident.name
     return f"{name} {mrkdwn(rest, 250)}"
 
 

@@ -138,7 +138,7 @@ def test_a_date_is_shown_where_it_is_not_that_of_the_message() -> None:
 
 def test_the_incident_is_linked_when_pgvigil_has_an_address() -> None:
     message = render(act(), pile_up(), delivery(), public_url="https://pgvigil.example.com/")
-    assert links(message) == ("<https://pgvigil.example.com/#INC-412|INC-412>",)
+    assert links(message) == ("<https://pgvigil.example.com/incidents/INC-412|INC-412>",)
 
 
 @pytest.mark.parametrize(
