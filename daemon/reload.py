@@ -1,8 +1,9 @@
 """A changed configuration: what is different, and whether it is taken or refused."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -10,7 +11,8 @@ import structlog
 from alerts.bound import BoundRule
 from daemon.board import Board
 from daemon.clock import Now, system_now
-from daemon.settings.errors import ConfigErrors
+from daemon.settings.errors import ConfigError, ConfigErrors
+from daemon.settings.loader import load
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from pgvigil.problems import Problem, SetupError
@@ -135,31 +137,38 @@ class Reloadable(Protocol):
 
 
 class Reload:
-    """Callable, for one thread: reads the configuration again, and goes over to it or says why not."""
+    """Callable, for one thread: reads `file` again, and goes over to it or says why not."""
 
-    def __init__(self, daemon: Reloadable, load: Callable[[], Settings], now: Now = system_now) -> None:
+    def __init__(
+        self, daemon: Reloadable, file: Path, environ: Mapping[str, str], now: Now = system_now
+    ) -> None:
         self._daemon = daemon
-        self._load = load
+        self._file = file
+        self._environ = environ
         self._now = now
 
     def __call__(self) -> bool:
         try:
-            settings = self._load()
-            changed = self._daemon.reload(settings)
+            changed = self._daemon.reload(load(self._file, self._environ))
         except ConfigErrors as errors:
-            return self._refused(tuple(str(error) for error in errors.errors))
+            return self._refused(errors.errors)
         except SetupError as error:
-            return self._refused(tuple(f"{one.sentence} {one.fix}" for one in error.problems))
+            return self._refused([self._error(one.sentence, one.fix) for one in error.problems])
         except (StoreError, OSError) as error:
-            return self._refused((str(error),))
+            return self._refused([self._error(str(error))])
         self._daemon.last_reload.taken(self._now().utc)
         self._daemon.board.note(_REFUSED, None)
         self._note_restart(changed.restart)
-        log.info("config_reloaded", file=str(settings.file), **changed.shown())
+        log.info("config_reloaded", file=str(self._file), **changed.shown())
         return True
 
-    def _refused(self, errors: tuple[str, ...]) -> bool:
-        log.error("config_refused", errors=list(errors), in_force="the configuration before")
+    def _error(self, problem: str, fix: str = "") -> ConfigError:
+        return ConfigError(file=str(self._file), problem=problem, hint=fix)
+
+    def _refused(self, errors: Sequence[ConfigError]) -> bool:
+        log.error(
+            "config_refused", in_force="the configuration before", errors=[_told(one) for one in errors]
+        )
         self._daemon.last_reload.refused()
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         self._daemon.board.note(
@@ -184,3 +193,8 @@ class Reload:
         )
         if self._daemon.board.note(_RESTART, problem if waiting else None) and waiting:
             log.warning("restart_needed", keys=sorted(waiting), sentence=problem.sentence)
+
+
+def _told(error: ConfigError) -> dict[str, Any]:
+    """For the log: file, line, key and the way out beside each other, without what is not known."""
+    return {name: value for name, value in asdict(error).items() if value}

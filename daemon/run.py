@@ -13,7 +13,6 @@ import structlog
 
 from daemon import logs
 from daemon.reload import Reload
-from daemon.settings.loader import load
 from daemon.settings.settings import Settings
 from daemon.systemd import ServiceManager, service_manager
 from daemon.wiring import Daemon
@@ -104,7 +103,7 @@ def _run(settings: Settings, started: Callable[[Daemon], None]) -> int:
     except SystemExit:
         log.info("stopped")
         return 0
-    reload = Reload(daemon, lambda: load(settings.file, os.environ))
+    reload = Reload(daemon, settings.file, os.environ)
     try:
         daemon.start()
         if not asked.stopping:

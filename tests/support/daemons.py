@@ -72,9 +72,13 @@ class Api:
         found: dict[str, Any] = json.loads(self.get(f"/api/v1/incidents/{name}")[1])
         return found
 
+    def targets(self) -> list[dict[str, Any]]:
+        """As the API shows them, by name."""
+        found: list[dict[str, Any]] = json.loads(self.get("/api/v1/targets")[1])["targets"]
+        return found
+
     def target(self, name: str) -> dict[str, Any]:
-        targets = json.loads(self.get("/api/v1/targets")[1])["targets"]
-        return next(target for target in targets if target["name"] == name)
+        return next(target for target in self.targets() if target["name"] == name)
 
     def collector(self, target: str, collector: str, database: str | None = None) -> dict[str, Any] | None:
         """What the API says of one collector; None when it is not expected to read."""
@@ -142,11 +146,16 @@ class RunningDaemon(Api):
             at += len(line)
         return found
 
-    def reload(self, config: str, event: str = "config_reloaded") -> dict[str, Any]:
-        """SIGHUP with another configuration; what the daemon logged of it, once it did."""
+    def write(self, config: str) -> None:
+        """Another configuration, which nobody reads yet."""
+        self.config.write_text(_head(self.directory) + config, encoding="utf-8")
+
+    def reload(self, config: str | None, event: str = "config_reloaded") -> dict[str, Any]:
+        """SIGHUP, with another configuration if one is given; what the daemon logged of it, once it did."""
         answers = ("config_reloaded", "config_refused")
         seen = sum(len(self.events(name)) for name in answers)
-        self.config.write_text(_head(self.directory) + config, encoding="utf-8")
+        if config is not None:
+            self.write(config)
         self.process.send_signal(signal.SIGHUP)
 
         def answered() -> list[dict[str, Any]]:
