@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.run import END_S
+from pgvigil.store.opening import MIGRATION_DEADLINE_S
 from tests.support.reporting import not_run
+from tests.support.units import UNIT, service
 
-UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pgvigil.service"
 MOST_EXPOSURE = 1.5
 
 
@@ -39,3 +41,18 @@ def test_the_unit_is_shut_in(unit: Path) -> None:
     exposure = re.search(r"exposure level for \S+: ([\d.]+)", verdict.stdout)
     assert exposure is not None, verdict.stderr
     assert float(exposure[1]) <= MOST_EXPOSURE
+
+
+def test_the_unit_fits_what_the_daemon_promises() -> None:
+    """It waits for READY=1 as long as a store may take, and longer for the end than the daemon takes at most."""
+    keys = {key: values[-1] for key, values in service().items()}
+    assert (keys["Type"], keys["NotifyAccess"], keys["Restart"]) == ("notify", "main", "on-failure")
+    assert float(keys["TimeoutStopSec"].removesuffix("s")) > END_S
+    assert float(keys["TimeoutStartSec"].removesuffix("min")) * 60 > MIGRATION_DEADLINE_S
+    assert float(keys["WatchdogSec"].removesuffix("s")) >= 30
+
+
+def test_a_reload_checks_the_file_before_the_daemon_hears_of_it() -> None:
+    check, tell = service()["ExecReload"]
+    assert [check] == service()["ExecStartPre"]
+    assert tell == "/bin/kill -HUP $MAINPID"

@@ -50,7 +50,12 @@ def _scheduler() -> Callable[[Daemon], None]:
 
 
 def _writer() -> Callable[[Daemon], None]:
-    _hang_when_armed(Database, "_transaction")
+    original = Database._transaction
+
+    def transaction(database: Database, engine: Any, work: Any) -> Any:
+        return original(database, engine, _hang if _armed.is_set() else work)  # a disk that does not answer
+
+    Database._transaction = transaction  # type: ignore[method-assign,assignment]
     return lambda running: threading.Thread(target=running._heartbeat.beat, daemon=True).start()
 
 
