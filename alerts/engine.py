@@ -19,7 +19,7 @@ from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
 from alerts.tracked import Labels
 from pgvigil.model.delivery import Want
-from pgvigil.model.finding import Judgement
+from pgvigil.model.finding import Judgement, is_session_key
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.moment import Moment
 from pgvigil.store.errors import StoreError
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 RULE_REMOVED = "the rule was removed or switched off"
 DATABASE_DROPPED = "the database was dropped or is no longer watched"
+SERVER_CHANGED = "the server was restarted, or another one has taken its place: its sessions are gone"
 TARGET_REMOVED = "the target is no longer watched"
 _CLOCK_STEP_S = 2.0  # a wall clock that moves this much against the monotonic one was set, not slewed
 
@@ -162,6 +163,10 @@ class Engine:
         self._gone(
             lambda incident: incident.database == name and incident.rule in rules, DATABASE_DROPPED, moment
         )
+
+    def server_changed(self, moment: Moment) -> None:
+        """The server began anew, or it is another one: no session of before is there any more."""
+        self._gone(lambda incident: is_session_key(incident.subject), SERVER_CHANGED, moment)
 
     # --- what there is ----------------------------------------------------------------------------------
 

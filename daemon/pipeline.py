@@ -112,6 +112,10 @@ class Pipeline:
     def freshness(self, rows: tuple[Freshness, ...], interval_s: float) -> None:
         self._judge_internal(_FRESHNESS, rows, interval_s, self._now())
 
+    def server_changed(self, moment: Moment) -> None:
+        """Restarted, or another one in its place: incidents of its sessions are at an end."""
+        self._tell(lambda: self._engine.server_changed(moment))
+
     def databases_are(self, names: Mapping[int, str], moment: Moment) -> None:
         """All databases of the server, by oid. Incidents of any other end: it was dropped, perhaps while
         nobody was looking.

@@ -21,6 +21,7 @@ from daemon.recorder import Recorder
 from daemon.setup import Setup
 from daemon.ticks import Ticks
 from pgvigil.model.availability import Availability
+from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
@@ -294,9 +295,12 @@ class Target:
     # --- up and down ------------------------------------------------------------------------------------
 
     def _connected(self, session: Session) -> None:
-        facts = session.facts
+        facts, before = session.facts, self._pipeline.facts
         self._recorder.publish(facts=facts)
         self._pipeline.facts = facts
+        if before is not None and not _same_server(before, facts):
+            log.info("server_changed", target=self.name, started_at=facts.started_at)
+            self._pipeline.server_changed(self._now())
         self._setup.learn(facts)
         for scheduled in self._scheduled.values():
             collector = scheduled.collector
@@ -304,9 +308,14 @@ class Target:
                 self._recorder.expect(collector.name, None, scheduled.interval_s, self._now())
 
     def _visited(self, session: Session) -> None:
-        """The databases lane is somewhere: see whether that database has what the server lane lacks."""
+        """The databases lane is somewhere: see whether that database has what the server lane lacks, or whether
+        the name of the server leads to another one by now, while the server lane's connection still lives.
+        """
         here = self._pipeline.facts
-        if here is not None and self._home.better(here, session.facts):
+        if here is None:
+            return
+        moved = not _same_server(here, session.facts)
+        if self._home.better(here, session.facts) or moved:
             self._server.reconnect()
 
     def _answered(self, availability: Availability, moment: Moment, session: Session) -> None:
@@ -352,3 +361,12 @@ class Target:
 def _in_databases(scheduled: Mapping[str, Scheduled]) -> list[Scheduled]:
     """Those that read in each database, not on the server as a whole."""
     return [one for one in scheduled.values() if one.collector.lane is not LaneKind.SERVER]
+
+
+def _same_server(one: Facts, other: Facts) -> bool:
+    """Whether both are the same run of the same server. Standbys share the identifier of their primary, and a role
+    may not see it in every database.
+    """
+    known = None not in (one.system_identifier, other.system_identifier)
+    other_cluster = known and one.system_identifier != other.system_identifier
+    return one.started_at == other.started_at and not other_cluster

@@ -47,6 +47,10 @@ def session_key(pid: int, backend_start: datetime) -> str:
     return f"session {pid}@{backend_start.isoformat()}"
 
 
+def is_session_key(key: str) -> bool:
+    return key.startswith("session ")
+
+
 def query_key(queryid: int) -> str:
     """A statement by its queryid, whoever runs it."""
     return f"query {queryid}"

@@ -1,0 +1,63 @@
+"""A primary and its standby by streaming replication, and what happens to pairs."""
+
+import shutil
+import subprocess
+
+import psycopg
+
+from pgvigil.scratch.account import clean_environment
+from pgvigil.scratch.server import ScratchServer
+from tests.support.polling import poll
+from tests.support.servers import StartServer
+
+REPLICATING = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
+
+
+def start_pair(start: StartServer, **settings: str) -> tuple[ScratchServer, ScratchServer]:
+    """A primary and a hot standby that streams from it, both on ports of their own and of the same version."""
+    primary = start(settings={**REPLICATING, **settings})
+    standby = start(settings={**REPLICATING, **settings})
+    make_standby(standby, primary)
+    return primary, standby
+
+
+def make_standby(server: ScratchServer, primary: ScratchServer) -> None:
+    """`server` loses its data and becomes a copy of `primary` that follows it; it keeps its port."""
+    server.stop("immediate")
+    owner = server.directory.stat()
+    shutil.rmtree(server.data)
+    copy = subprocess.run(
+        [server.binaries.program("pg_basebackup"), "-D", server.data, "-R", "-c", "fast", "-d", primary.dsn()],
+        env=clean_environment(),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        user=owner.st_uid,
+        group=owner.st_gid,
+        extra_groups=[],
+        timeout=60,
+        check=False,
+    )
+    assert copy.returncode == 0, copy.stderr
+    with (server.data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+        configuration.write(f"unix_socket_directories = '{server.socket_directory}'\n")
+    server.start_again()
+    caught_up(primary, server)
+
+
+def caught_up(primary: ScratchServer, standby: ScratchServer) -> None:
+    """Wait until the standby has all that the primary has written."""
+    with (
+        psycopg.connect(primary.dsn(), autocommit=True) as writer,
+        psycopg.connect(standby.dsn(), autocommit=True) as reader,
+    ):
+        row = writer.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
+        assert row is not None
+        query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        poll(lambda: reader.execute(query, row).fetchone() == (True,), 20, message="the standby caught up")
+
+
+def promote(standby: ScratchServer) -> None:
+    """Make it the primary; returns when it is."""
+    with psycopg.connect(standby.dsn(), autocommit=True) as admin:
+        assert admin.execute("SELECT pg_promote(true, 30)").fetchone() == (True,)
