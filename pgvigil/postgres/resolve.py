@@ -23,7 +23,11 @@ class _Lookup:
     done: threading.Event = field(default_factory=threading.Event)
     addresses: tuple[str, ...] = ()
     error: str = "no address"
+    given_up: bool = False  # somebody who waited for it did not get it
+    ended_mono_s: float = 0.0
 
+
+LATE_S = 10.0  # so long an answer is kept that came after the one who asked had given up
 
 _open: dict[str, _Lookup] = {}
 _lock = threading.Lock()
@@ -45,7 +49,7 @@ def attempts(parameters: Parameters, timeout_s: float) -> tuple[Parameters, ...]
         if lookup is None:
             found.append(each)
             continue
-        lookup.done.wait(max(0.0, deadline_s - time.monotonic()))
+        lookup.given_up |= not lookup.done.wait(max(0.0, deadline_s - time.monotonic()))
         found += [{**each, "hostaddr": address} for address in lookup.addresses]
         if not lookup.addresses:
             reason = lookup.error if lookup.done.is_set() else f"no answer within {timeout_s:g}s"
@@ -88,10 +92,13 @@ def _prefer_standby(found: list[Parameters]) -> tuple[Parameters, ...]:
 
 
 def _begin(host: str) -> _Lookup:
-    """Joins the open lookup of `host` or starts one, so that a dead resolver holds one thread per host at most."""
+    """Joins the open lookup of `host` or starts one, so that a dead resolver holds one thread per host at most.
+
+    A resolver that takes longer than anybody waits would otherwise never be heard: a late answer is kept a while.
+    """
     with _lock:
         lookup = _open.get(host)
-        if lookup is None:
+        if lookup is None or (lookup.done.is_set() and time.monotonic() - lookup.ended_mono_s > LATE_S):
             lookup = _Lookup()
             name = f"pgvigil-resolve-{host}"
             thread = threading.Thread(target=_look_up, args=(host, lookup), name=name, daemon=True)
@@ -113,5 +120,7 @@ def _look_up(host: str, lookup: _Lookup) -> None:
         lookup.error = "not a host name"
     finally:
         with _lock:
-            del _open[host]
-        lookup.done.set()
+            lookup.ended_mono_s = time.monotonic()
+            if not (lookup.given_up and lookup.addresses):
+                del _open[host]
+            lookup.done.set()

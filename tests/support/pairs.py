@@ -27,7 +27,16 @@ def make_standby(server: ScratchServer, primary: ScratchServer) -> None:
     owner = server.directory.stat()
     shutil.rmtree(server.data)
     copy = subprocess.run(
-        [server.binaries.program("pg_basebackup"), "-D", server.data, "-R", "-c", "fast", "-d", primary.dsn()],
+        [
+            server.binaries.program("pg_basebackup"),
+            "-D",
+            server.data,
+            "-R",
+            "-c",
+            "fast",
+            "-d",
+            primary.dsn(),
+        ],
         env=clean_environment(),
         cwd="/",
         capture_output=True,

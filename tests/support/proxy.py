@@ -67,13 +67,15 @@ class _Stream:
 
 
 class Proxy:
-    """Forwards from `port` on 127.0.0.1 to `upstream`, a port there. Everything may be switched while it runs.
+    """Forwards from `port` of `address` to `upstream`, a port of `host`. Everything may be switched while it runs.
 
     `up` is what clients send, `down` what they are answered. `accept_after_s` lets new clients wait for their
     connection to the server; a client is accepted by the kernel all the same.
     """
 
-    def __init__(self, upstream: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, upstream: int, *, host: str = "127.0.0.1", address: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.up = NONE
         self.down = NONE
         self.accept_after_s = 0.0
@@ -84,7 +86,8 @@ class Proxy:
         self._cut: set[threading.Event] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
-        self.port = 0
+        self._address = address
+        self.port = port
         self.listen()
 
     # --- switches ---------------------------------------------------------------------------------------
@@ -110,7 +113,7 @@ class Proxy:
     def listen(self) -> None:
         """Undo `refuse`."""
         if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+            self._listener = socket.create_server((self._address, self.port), backlog=128)
             self.port = self._listener.getsockname()[1]
             self._spawn(self._accept, self._listener)
 
@@ -231,9 +234,11 @@ class _Pair:
 
 
 @contextmanager
-def proxied(upstream: int) -> Iterator[Proxy]:
+def proxied(
+    upstream: int, *, host: str = "127.0.0.1", address: str = "127.0.0.1", port: int = 0
+) -> Iterator[Proxy]:
     """A proxy before that port, gone afterwards with all of its connections."""
-    proxy = Proxy(upstream)
+    proxy = Proxy(upstream, host=host, address=address, port=port)
     try:
         yield proxy
     finally:

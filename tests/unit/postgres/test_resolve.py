@@ -42,6 +42,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     yield fake
     fake.released.set()
     poll(lambda: resolver_threads() == 0, message="all lookups have ended")
+    resolve._open.clear()  # late answers are kept
 
 
 def failure(parameters: dict[str, str], timeout_s: float = 5) -> str:
@@ -151,3 +152,19 @@ def test_a_lookup_that_got_no_thread_does_not_stand_in_the_way_of_the_next(
 
 def _refuse(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_an_answer_that_comes_too_late_serves_the_next_attempt(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a while, and then the resolver is asked again."""
+    resolver.hanging.add("db2")
+    assert "no answer" in failure({"host": "db2"}, 0.01)
+    resolver.released.set()
+    poll(lambda: resolver_threads() == 0)
+    for _ in range(2):
+        assert places(*resolve.attempts({"host": "db2"}, 5)) == [("db2", "10.0.0.2", None)]
+    assert resolver.asked == ["db2"]
+    monkeypatch.setattr(resolve, "LATE_S", 0.0)
+    resolve.attempts({"host": "db2"}, 5)
+    assert resolver.asked == ["db2", "db2"]
