@@ -129,8 +129,19 @@ def _parameters(dsn: Dsn, limits: Limits, application_name: str) -> dict[str, st
     return {**kept_alive, **parameters, **ours}
 
 
+def _server_keepalives(limits: Limits) -> dict[str, str]:
+    """The server's own test of us: after a network failure that kept our farewell from it, it would otherwise keep
+    our session, and its slot, for two hours (the kernel's default). Without effect on a local socket.
+    """
+    return {
+        "tcp_keepalives_idle": str(limits.keepalives_idle_s),
+        "tcp_keepalives_interval": str(limits.keepalives_interval_s),
+        "tcp_keepalives_count": str(limits.keepalives_count),
+    }
+
+
 def _options(limits: Limits) -> str:
-    pairs = session_settings(limits).items()
+    pairs = {**session_settings(limits), **_server_keepalives(limits)}.items()
     return " ".join(f"-c {name}=" + value.replace("\\", "\\\\").replace(" ", "\\ ") for name, value in pairs)
 
 
