@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -89,16 +90,16 @@ def _leave_network() -> None:
 
 
 def _here() -> str:
-    """This thread's network, as `ip` takes it."""
+    """The network of the thread that asks, as `ip` takes it."""
     return f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
 
 
 def _sweep() -> None:
     """Links of runs that are no more."""
-    for name in os.listdir("/sys/class/net"):
-        owner = re.fullmatch(r"pgv(\d+)n\d+", name)
+    for entry in Path("/sys/class/net").iterdir():
+        owner = re.fullmatch(r"pgv(\d+)n\d+", entry.name)
         if owner and not psutil.pid_exists(int(owner[1])):
-            subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "del", entry.name], check=False, capture_output=True)
 
 
 @contextmanager
