@@ -150,7 +150,7 @@ class Fleet:
     def catch_up(self) -> None:
         """Have the incidents follow rules, labels and routes, as soon as the store can be written."""
         for name, one in self.watched.items():
-            self._grounds.owed.add(_debt(name), partial(self._caught_up, one.engine))
+            self._grounds.owed.add(_debt(name), partial(self._caught_up, one.engine, one.recorder))
 
     def _let_go(self, name: str) -> None:
         gone = self.watched[name]
@@ -167,8 +167,10 @@ class Fleet:
         self._leaving.append(one.target)
         self._rule_errors.update(dict(one.pipeline.rule_errors))
 
-    def _caught_up(self, engine: Engine) -> bool:
+    def _caught_up(self, engine: Engine, recorder: Recorder | None = None) -> bool:
         engine.catch_up(self._grounds.now())
+        if recorder is not None:
+            recorder.publish(incidents=engine.open())
         return True
 
     def _adapted(self, present: Watched, target: TargetSettings, settings: Settings) -> Watched:

@@ -1,5 +1,6 @@
 """What a change of configuration still owes: written to the store as soon as that can be written."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,16 +32,10 @@ class Owed:
         return bool(self._debts)
 
     def settle(self) -> None:
-        """Pay what can be paid now."""
-        for key in tuple(self._debts):
-            with self._paying:
-                pay = self._debts.get(key)
-                if pay is not None and _paid(pay):
-                    del self._debts[key]
-
-
-def _paid(pay: Callable[[], bool]) -> bool:
-    try:
-        return pay()
-    except StoreError:  # counted by the store, and logged by who asked it
-        return False
+        """Pay what can be paid now. When the store fails one debt the others need not ask it in vain."""
+        with contextlib.suppress(StoreError):  # counted by the store, and logged by who asked it
+            for key in tuple(self._debts):
+                with self._paying:
+                    pay = self._debts.get(key)
+                    if pay is not None and pay():
+                        del self._debts[key]

@@ -13,15 +13,15 @@ from daemon.board import Board
 from daemon.clock import Now, system_now
 from daemon.settings.errors import ConfigError, ConfigErrors
 from daemon.settings.loader import load
-from daemon.settings.sections import DaemonSettings
+from daemon.settings.sections import DaemonSettings, Section
 from daemon.settings.settings import Settings
 from pgvigil.problems import Problem, SetupError
 from pgvigil.store import StoreError
 
 log = structlog.get_logger(__name__)
 
-# What of [daemon] takes effect while pgvigil runs; everything else waits for a restart.
-LIVE = frozenset({"public_url", "allowed_hosts", "log_level", "api_token_file"})
+# What of [daemon] takes effect while pgvigil runs, or has a meaning at a start only; the rest waits for a restart.
+LIVE = frozenset({"public_url", "allowed_hosts", "log_level", "api_token_file", "digest_after_s"})
 _REFUSED, _RESTART = "configuration refused", "configuration at restart"
 
 
@@ -95,21 +95,23 @@ def _settings(before: Settings, after: Settings) -> Iterator[str]:
         yield "routes"
     for section in ("metrics", "retention"):
         was, now = getattr(before, section), getattr(after, section)
-        for key in type(now).model_fields:
-            if getattr(was, key) != getattr(now, key):
-                yield f"{section}.{key}"
-    for key in sorted(LIVE):
-        if getattr(before.daemon, key) != getattr(after.daemon, key):
-            yield f"daemon.{key}"
+        yield from (f"{section}.{name}" for _, name in _different(was, now))
+    yield from (f"daemon.{name}" for key, name in _different(before.daemon, after.daemon) if key in LIVE)
 
 
 def _at_restart(running: DaemonSettings, file: DaemonSettings) -> dict[str, tuple[str, str]]:
-    keys = {key: field.alias or key for key, field in DaemonSettings.model_fields.items() if key not in LIVE}
     return {
         f"daemon.{name}": (str(getattr(running, key)), str(getattr(file, key)))
-        for key, name in keys.items()
-        if getattr(running, key) != getattr(file, key)
+        for key, name in _different(running, file)
+        if key not in LIVE
     }
+
+
+def _different(before: Section, after: Section) -> Iterator[tuple[str, str]]:
+    """The keys with another value, each with its name in the file."""
+    for key, field in type(after).model_fields.items():
+        if getattr(before, key) != getattr(after, key):
+            yield key, field.alias or key
 
 
 class LastReload:

@@ -59,9 +59,10 @@ class Outboxes:
         return boxes
 
     def discard(self, boxes: Mapping[str, Outbox]) -> None:
-        """What was prepared is not wanted."""
+        """What was prepared is not wanted: the present ones go on, so nothing of the new ones may wait for them."""
         for box in self._new(boxes).values():
-            box.worker.retire()
+            box.worker.finish(0.0)
+            box.worker.join(0.0)
 
     def replace(self, boxes: Mapping[str, Outbox]) -> None:
         """Go over to `boxes`. Raises SetupError when their threads cannot be had; nothing has changed then.
@@ -117,6 +118,7 @@ class Outboxes:
         if worker is not None and not worker.ended.is_set():
             return False
         missed = self._store.deliveries.leave(name)
+        self._store.digests.retain(tuple(self._boxes))
         log.warning("sink_left", sink=name, incidents_not_told=missed)
         return True
 

@@ -1,6 +1,6 @@
 """Puts the parts together: from checked settings to a daemon that runs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from daemon import logs
 from daemon.account import Account, log_transitions
 from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
-from daemon.fleet import Fleet, Grounds
+from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
 from daemon.housekeeping import Housekeeping
@@ -31,7 +31,7 @@ from daemon.reload import Changes, LastReload, changes
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
-from daemon.sinks import Outboxes
+from daemon.sinks import Outbox, Outboxes
 from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
 from daemon.systemd import NOBODY, ServiceManager
@@ -146,8 +146,8 @@ class Daemon:
         changed = changes(self._settings, settings, self._running)
         with self._owed.held():
             token = settings.daemon.api_token()
-            targets = self._fleet.prepare(settings)
-            self._outboxes.replace(self._outboxes.prepare(settings))
+            boxes, targets = self._prepare(settings)
+            self._outboxes.replace(boxes)
             # Nothing fails from here on.
             self._token = token
             self._hosts = _hosts(settings.daemon)
@@ -163,6 +163,14 @@ class Daemon:
             logs.set_level(settings.daemon.log_level)
         self._settle()
         return changed
+
+    def _prepare(self, settings: Settings) -> tuple[Mapping[str, Outbox], Mapping[str, Watched]]:
+        with ExitStack() as undo:
+            boxes = self._outboxes.prepare(settings)
+            undo.callback(self._outboxes.discard, boxes)
+            targets = self._fleet.prepare(settings)
+            undo.pop_all()
+        return boxes, targets
 
     def stop(self) -> None:
         """Finish what runs, send what is due as far as it goes in a few seconds, and leave nothing open."""

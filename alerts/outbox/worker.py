@@ -140,8 +140,9 @@ class OutboxWorker:
         return self._stop.is_set() and self._left_s() <= 0
 
     def _end(self) -> None:
-        self.sink.close()
-        self.ended.set()
+        if not self.ended.is_set():
+            self.sink.close()
+            self.ended.set()
 
     def _step(self) -> float | None:
         self._beat_s = self._clock().mono_s

@@ -110,13 +110,17 @@ def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) 
         connection.execute(insert(DELIVERY).values(_values(_fresh(incident, want))))
 
 
-def introduce(connection: Connection, incident: Incident, want: Want) -> bool:
-    """The sink is to reflect `incident` from now on; False when it already is to."""
-    fresh = _fresh(incident, want)
-    if _same(connection, fresh) is not None:
-        return False
-    connection.execute(insert(DELIVERY).values(_values(fresh)))
-    return True
+def strangers(connection: Connection, pairs: Sequence[tuple[Incident, Want]]) -> list[Delivery]:
+    """The rows that are missing of those that `pairs` ask for."""
+    asked = [_fresh(incident, want) for incident, want in pairs]
+    return [fresh for fresh in asked if _same(connection, fresh) is None]
+
+
+def introduce(connection: Connection, unknown: Sequence[Delivery]) -> None:
+    """Write the rows that are still missing."""
+    for fresh in unknown:
+        if _same(connection, fresh) is None:
+            connection.execute(insert(DELIVERY).values(_values(fresh)))
 
 
 def change(connection: Connection, incident_id: int, sink: str, done: Callable[[Delivery], Delivery]) -> None:

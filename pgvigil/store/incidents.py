@@ -193,11 +193,11 @@ class Incidents:
 
         Whoever already is, is left alone. Returns how many of `wants` were new.
         """
-        return self._database.write(
-            lambda connection: sum(
-                deliveries.introduce(connection, incidents[want.index], want) for want in wants
-            )
-        )
+        pairs = [(incidents[want.index], want) for want in wants]
+        unknown = self._database.read(lambda connection: deliveries.strangers(connection, pairs))
+        if unknown:
+            self._database.write(lambda connection: deliveries.introduce(connection, unknown))
+        return len(unknown)
 
     def prune(self, before: datetime, *, most: int | None = None) -> int:
         """Forget what was resolved before `before`, and the oldest of more than `most` that are resolved.
