@@ -49,7 +49,7 @@ class Incident:
     steps: tuple[Step, ...] = ()
     about: frozenset[str] = frozenset()
     explains: frozenset[str] = frozenset()
-    labels: tuple[tuple[str, str], ...] = ()  # the target's labels when it opened: routes match on them
+    labels: tuple[tuple[str, str], ...] = ()  # the target's labels: routes match on them
     reopened: int = 0
     parent_id: int | None = None
     suppressed_by: str | None = None

@@ -147,6 +147,15 @@ def test_a_call_that_hangs_is_finished_before_the_changed_sink_goes_on(
     assert not any("duplicate" in as_text(message) for message in slack.messages())
 
 
+def test_the_end_of_a_removed_targets_incident_is_told(
+    daemon: RunningDaemon, config: Config, slack: FakeSlack
+) -> None:
+    config.targets = {}
+    daemon.reload(config.text())
+    poll(lambda: told_resolved(slack) and len(slack.messages()) == 2, 20)
+    assert "no longer watched" in as_text(slack.roots()[0])
+
+
 def test_what_a_removed_sink_was_not_told_is_dropped_and_put_right_when_it_returns(
     daemon: RunningDaemon,
     config: Config,
