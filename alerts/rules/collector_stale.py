@@ -87,10 +87,12 @@ _CAUSES = {
 
 def _steps(failure: Failure | None, context: Context) -> tuple[Step, ...]:
     if failure is not None and failure.kind is FailureKind.PRIVILEGE:
-        role = "pgvigil" if context.facts is None else context.facts.role
+        facts = context.facts
+        role = "pgvigil" if facts is None else facts.role
+        schemas = None if facts is None else {name: schema for name, (schema, _) in facts.extensions.items()}
         return (
-            Step("Grant the role what the error names.", grant_after(failure.message, role)),
-            Step("The least that pgvigil needs is in deploy/grants.sql."),
+            Step("Grant the role what the error names.", grant_after(failure.message, role, schemas)),
+            Step("`pgvigil grants` prints the least that pgvigil needs."),
         )
     if failure is not None and failure.kind is FailureKind.MISSING:
         return (Step("CREATE EXTENSION for what the error names, in one database that pgvigil watches."),)

@@ -9,6 +9,7 @@ COMMANDS = {
     "check": "daemon.cli.check",
     "config": "daemon.cli.config",
     "demo": "daemon.cli.demo",
+    "grants": "daemon.cli.grants",
     "incidents": "daemon.cli.incidents",
     "notify": "daemon.cli.notify",
     "rules": "daemon.cli.rules",

@@ -1,10 +1,11 @@
-"""Writes config.example.toml and docs/reference from the settings model, the registry and the source."""
+"""Writes config.example.toml, docs/reference and deploy/grants.sql from the settings model, the registry and the source."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from daemon.settings.generate import example, reference, scanned
 from daemon.settings.plugins import Plugins
+from pgvigil.sql.grants import Tier, script
 
 REFERENCE = "docs/reference"
 
@@ -14,6 +15,7 @@ def pages(root: Path) -> dict[str, str]:
     plugins = Plugins.installed()
     makers: Mapping[str, Callable[[], str]] = {
         "config.example.toml": lambda: example.text(plugins),
+        "deploy/grants.sql": lambda: script(Tier.WATCH, "pgvigil"),
         f"{REFERENCE}/collectors.md": lambda: reference.collectors(plugins),
         f"{REFERENCE}/configuration.md": lambda: reference.configuration(plugins),
         f"{REFERENCE}/metrics.md": lambda: scanned.metrics(root),
