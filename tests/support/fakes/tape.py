@@ -74,27 +74,28 @@ class Statements:
     def next(self, recorded: bytes, at_s: float) -> bytes:
         """The recorded answer as it would be now."""
         stream = bytearray(recorded)
-        (row,) = wire.rows(recorded)
-        columns = {
-            column.name: _column(stream, value)
-            for column, value in zip(ENTRIES.columns, row, strict=True)
-            if value is not None and value.length > _ARRAY_HEADER_BYTES
-        }
-        self._advance(columns, at_s)
-        return bytes(stream)
-
-    def _advance(self, columns: dict[str, np.ndarray], at_s: float) -> None:
-        number = np.arange(len(columns["queryid"]))
         self._readings += 1
         self._births_us.append(_us(at_s))
+        first = 0
+        for row in wire.rows(recorded):
+            columns = {
+                column.name: _column(stream, value)
+                for column, value in zip(ENTRIES.columns, row, strict=True)
+                if value is not None and value.length > _ARRAY_HEADER_BYTES
+            }
+            self._advance(columns, first)
+            first += len(columns["queryid"])
+        return bytes(stream)
+
+    def _advance(self, columns: dict[str, np.ndarray], first: int) -> None:
+        number = first + np.arange(len(columns["queryid"]))
         new = number < self._readings
-        count = int(new.sum())
-        columns["queryid"][:count] += 1
-        columns["stats_since"][:count] = self._births_us[:count]
+        columns["queryid"][new] += 1
+        columns["stats_since"][new] = self._births_us[first : first + int(new.sum())]
         since = np.where(new, number + 1, 0)
         ran = new + (self._readings + number) // SHARE - (since + number) // SHARE
         for name, growth in _GROWTH.items():
-            columns[name][:count] = 0
+            columns[name][new] = 0
             columns[name] += (ran * growth).astype(columns[name].dtype.newbyteorder("="))
 
 
