@@ -77,8 +77,7 @@
   }
 
   function say(text) {
-    if (told.textContent !== text) told.textContent = text;
-    document.documentElement.classList.toggle("stale", text !== "");
+    if (told.textContent !== text) told.textContent = text; // the same again would be read out again
   }
 
   async function refresh() {

@@ -6,97 +6,23 @@ import json
 import re
 import socket
 import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 
 import pytest
 
-from daemon.board import Board
-from daemon.clock import Ticker, system_now
-from daemon.health import Health
 from daemon.http import connections
 from daemon.http.app import build
-from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
-from daemon.http.sources import Sources
-from daemon.metrics.exposition import Exposition
-from daemon.supervisor import Loop, Supervisor
-from pgvigil.model.incident import Event, Incident, State
-from pgvigil.model.level import Level
-from pgvigil.model.moment import Moment
 from pgvigil.problems import SetupError
-from pgvigil.store import StoreError
-from tests.support.views import T0, down_view, incident, view
-
-HOSTS = Hosts(listen="127.0.0.1")
-FIRED = Event(at=T0, kind="fired", version=2, why="30s are over", severity=Level.CRITICAL, state=State.FIRING)
-
-
-@dataclass
-class World:
-    """A server with everything behind it in the test's hands."""
-
-    board: Board = field(default_factory=Board)
-    stuck_s: float = 0.0
-    writable: bool = True
-    url: str = ""
-    hold: threading.Event | None = None  # pages wait for it
-    sources: Sources | None = None
-
-    def incidents(self, states: Sequence[State] | None, target: str | None, limit: int) -> Sequence[Incident]:
-        if self.hold is not None:
-            assert self.hold.wait(10)
-        found = [
-            item
-            for item in (incident(), incident(id=8, state=State.RESOLVED))
-            if target in (None, item.target)
-        ]
-        return [item for item in found if states is None or item.state in states][:limit]
-
-    def resolved(self, _since: datetime, _limit: int) -> Sequence[Incident]:
-        if not self.writable:
-            raise StoreError("the disk is gone")
-        return [incident(id=8, state=State.RESOLVED, resolved_at=T0, reason="nobody waits any more")]
-
-    def get(self, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
-        try:
-            with urllib.request.urlopen(
-                urllib.request.Request(self.url + path, headers=headers), timeout=10
-            ) as answer:
-                return answer.status, answer.read().decode("utf-8", "surrogateescape"), dict(answer.headers)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode(), dict(error.headers)
+from tests.support.views import down_view, incident, view
+from tests.support.web import World, own_names, serving
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World()
-    supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
-    supervisor.start()
-    health = Health(supervisor, world.board, lambda: {"orders-prod"}, lambda: world.writable)
-    world.sources = Sources(
-        board=world.board,
-        health=health,
-        exposition=Exposition(world.board, lambda: ()),
-        incidents=world.incidents,
-        incident=lambda number: incident() if number == 7 else None,
-        history=lambda _number: (FIRED,),
-        resolved=world.resolved,
-        now=lambda: Moment(T0, time.monotonic()),
-        grafana_url=lambda: "https://grafana.example.com",
-    )
-    server = HttpServer(build(world.sources, lambda: HOSTS), bind("127.0.0.1:0"))
-    server.start()
-    world.url = server.url
-    yield world
-    server.stop()
-    supervisor.stop()
+    with serving() as world:
+        yield world
 
 
 def test_health_fails_when_a_loop_is_stuck_and_never_because_of_a_target(world: World) -> None:
@@ -214,7 +140,7 @@ def test_an_address_in_use_is_a_setup_error() -> None:
 
 def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) -> None:
     """Bearer for programs, Basic for browsers; a wrong or malformed one is refused, never a 500."""
-    gated = HttpServer(build(world.sources, lambda: HOSTS, token=lambda: "s3cret-token"), bind("127.0.0.1:0"))
+    gated = HttpServer(build(world.sources, own_names, token=lambda: "s3cret-token"), bind("127.0.0.1:0"))
     gated.start()
     world.url = gated.url
     try:

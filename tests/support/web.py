@@ -1,0 +1,109 @@
+"""pgvigil's HTTP port with everything behind it in the test's hands."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from daemon.board import Board, TargetView
+from daemon.clock import Ticker, system_now
+from daemon.health import Health
+from daemon.http.app import build
+from daemon.http.hosts import Hosts
+from daemon.http.server import HttpServer, bind
+from daemon.http.sources import Sources
+from daemon.metrics.exposition import Exposition
+from daemon.supervisor import Loop, Supervisor
+from pgvigil.model.incident import Event, Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
+from pgvigil.store import StoreError
+from tests.support.views import T0, incident
+
+FIRED = Event(at=T0, kind="fired", version=2, why="30s are over", severity=Level.CRITICAL, state=State.FIRING)
+
+
+def own_names() -> Hosts:
+    return Hosts(listen="127.0.0.1")
+
+
+@dataclass
+class World:
+    """The store has one firing incident, INC-7, and one that resolved, INC-8; the board is empty at first."""
+
+    board: Board = field(default_factory=Board)
+    stuck_s: float = 0.0
+    writable: bool = True
+    url: str = ""
+    hold: threading.Event | None = None  # answers from the store wait for it
+    later_s: float = 0.0  # how far pgvigil's clock is beyond T0
+    sources: Sources | None = None
+
+    def publish(self, *views: TargetView) -> None:
+        for each in views:
+            self.board.publish(each)
+        self.later_s += 2.0  # what was rendered before is older than a page may be
+
+    def now(self) -> Moment:
+        return Moment(T0 + timedelta(seconds=self.later_s), time.monotonic() + self.later_s)
+
+    def incidents(self, states: Sequence[State] | None, target: str | None, limit: int) -> Sequence[Incident]:
+        if self.hold is not None:
+            assert self.hold.wait(10)
+        found = [
+            item
+            for item in (incident(), incident(id=8, state=State.RESOLVED))
+            if target in (None, item.target)
+        ]
+        return [item for item in found if states is None or item.state in states][:limit]
+
+    def incident(self, number: int) -> Incident | None:
+        stored = {7: incident(), 8: self.resolved(T0, 1)[0]}
+        shown = {item.id: item for view in self.board.targets for item in view.incidents}
+        return (stored | shown).get(number)
+
+    def resolved(self, _since: datetime, _limit: int) -> Sequence[Incident]:
+        if not self.writable:
+            raise StoreError("the disk is gone")
+        return [incident(id=8, state=State.RESOLVED, resolved_at=T0, reason="nobody waits any more")]
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url + path, headers=headers), timeout=10
+            ) as answer:
+                return answer.status, answer.read().decode("utf-8", "surrogateescape"), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode(), dict(error.headers)
+
+
+@contextmanager
+def serving(token: str = "") -> Iterator[World]:
+    """A world whose port answers until the end."""
+    world = World()
+    supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
+    supervisor.start()
+    world.sources = Sources(
+        board=world.board,
+        health=Health(supervisor, world.board, lambda: {"orders-prod"}, lambda: world.writable),
+        exposition=Exposition(world.board, lambda: ()),
+        incidents=world.incidents,
+        incident=world.incident,
+        history=lambda _number: (FIRED,),
+        resolved=world.resolved,
+        now=world.now,
+        grafana_url=lambda: "https://grafana.example.com",
+    )
+    server = HttpServer(build(world.sources, own_names, lambda: token), bind("127.0.0.1:0"))
+    server.start()
+    world.url = server.url
+    try:
+        yield world
+    finally:
+        server.stop()
+        supervisor.stop()
