@@ -33,6 +33,8 @@ def ago(seconds: float | None) -> str:
 
 
 def per_minute(value: float) -> str:
+    if value < 0.1:
+        return "<0.1"
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
