@@ -7,13 +7,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from pgvigil.plugins import Collector
-from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.query import Query
-from pgvigil.postgres.session import Session, connect
+from pgvigil.postgres.session import Session
 from pgvigil.registry import discover
+from tests.support import watching
 from tests.support.servers import Database
 
 QUERIES = {
@@ -21,20 +20,13 @@ QUERIES = {
     for collector in discover("collectors", "COLLECTOR", Collector).values()
     for query in collector.queries
 }
-ROLE = "pgvigil_of_every_query"
 
 
 @pytest.fixture
 def session(each_database: Database) -> Iterator[Session]:
-    """As a member of pg_monitor, in a database that has pg_stat_statements."""
+    """As the watch role, in a database that has pg_stat_statements."""
     each_database.execute("CREATE EXTENSION pg_stat_statements")
-    with each_database.connect() as connection:
-        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).rowcount == 0:
-            role = sql.Identifier(ROLE)
-            connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_monitor PASSWORD {}").format(role, ROLE)
-            )
-    opened = connect(Dsn.parse(each_database.dsn(user=ROLE, password=ROLE)))
+    opened = watching.watch(each_database.dsn())
     yield opened
     opened.close()
 
@@ -42,7 +34,7 @@ def session(each_database: Database) -> Iterator[Session]:
 @pytest.fixture
 def observer(each_database: Database) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """A driver's connection of the same role: what it says of a result is the server's own word."""
-    dsn = each_database.dsn(user=ROLE, password=ROLE)
+    dsn = watching.watch_dsn(each_database.dsn())
     with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         yield connection
 

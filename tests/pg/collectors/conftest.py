@@ -1,4 +1,4 @@
-"""What the tests of collectors share: a session as the daemon opens it, and one of little privilege."""
+"""What the tests of collectors share: a session of the role that `pgvigil grants` makes, and one of less."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -9,13 +9,20 @@ from psycopg import sql
 
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.session import Session, connect
+from tests.support import watching
 from tests.support.servers import Database
+
+
+@pytest.fixture(autouse=True)
+def _no_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a collector reads as a superuser proves nothing; staging is another matter, and another connection."""
+    watching.forbid_superusers(monkeypatch)
 
 
 @pytest.fixture
 def reader(each_database: Database) -> Iterator[Session]:
-    """A superuser's session on the fresh database, on each server."""
-    with closing(connect(Dsn.parse(each_database.dsn()))) as session:
+    """A session of the watch role on the fresh database, on each server."""
+    with closing(watching.watch(each_database.dsn())) as session:
         yield session
 
 

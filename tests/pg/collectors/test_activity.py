@@ -10,6 +10,7 @@ from alerts.rules.idle_in_transaction import RULE as IDLE
 from alerts.rules.idle_in_transaction import IdleInTransactionParams
 from collectors.activity import COLLECTOR, ActivityReading, Session
 from pgvigil.postgres.session import Session as Reader
+from tests.support import watching
 from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
 from tests.support.readings import context, snapshot
@@ -81,7 +82,8 @@ def test_our_own_sessions_are_known_as_ours_and_an_impostor_is_not(
     stranger = as_role()
     reading = COLLECTOR.read(reader)
     assert (session_of(reading, reader.backend_pid) or pytest.fail("we are not there")).own
-    with idle_in_transaction(each_database.dsn(), "SELECT 1", application_name="pgvigil") as same_role:
+    ours = watching.watch_dsn(each_database.dsn())
+    with idle_in_transaction(ours, "SELECT 1", application_name="pgvigil") as same_role:
         again = COLLECTOR.read(reader)
         assert (session_of(again, same_role.pid) or pytest.fail("not there")).own
     assert stranger.facts.role != reader.facts.role

@@ -9,11 +9,12 @@ from pgvigil.model.availability import Availability
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.session import connect
 from pgvigil.scratch.server import ScratchServer
+from tests.support import watching
 from tests.support.servers import Server
 
 
 def test_a_primary_is_up_since_its_start(each_server: Server) -> None:
-    with closing(connect(Dsn.parse(each_server.dsn()))) as session, each_server.connect() as admin:
+    with closing(watching.watch(each_server.dsn())) as session, each_server.connect() as admin:
         (started_at,) = admin.execute("SELECT pg_postmaster_start_time()").fetchone() or (None,)
         assert COLLECTOR.read(session) == Availability(
             up=True, started_at=started_at, in_recovery=False, monitor=True
@@ -21,10 +22,11 @@ def test_a_primary_is_up_since_its_start(each_server: Server) -> None:
 
 
 def test_a_promotion_is_seen_by_the_session_that_saw_the_standby(own_server: ScratchServer) -> None:
+    dsn = watching.watch_dsn(own_server.dsn())
     own_server.stop()
     (own_server.data / "standby.signal").touch()
     own_server.start_again()
-    with closing(connect(Dsn.parse(own_server.dsn()))) as session:
+    with closing(connect(Dsn.parse(dsn))) as session:
         assert session.facts.in_recovery
         assert COLLECTOR.read(session).in_recovery
         promote(own_server)

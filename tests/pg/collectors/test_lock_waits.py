@@ -12,9 +12,8 @@ from alerts.rules._wait_trees import Chain, chains
 from alerts.rules.blocking_chain import RULE, BlockingChainParams
 from collectors.lock_waits import COLLECTOR, WaitGraph
 from pgvigil.model.finding import Finding
-from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.session import Session as Reader
-from pgvigil.postgres.session import connect
+from tests.support import watching
 from tests.support.locks import StagedSession, blocked_session, idle_in_transaction
 from tests.support.polling import poll
 from tests.support.readings import context, snapshot
@@ -135,7 +134,7 @@ def test_a_prepared_transaction_is_named_by_its_gid(major: int, start_server: St
     with (
         prepared_transaction(shop, "it''s one", update),
         blocked_session(shop.dsn(), update) as waiter,
-        closing(connect(Dsn.parse(shop.dsn()))) as reader,
+        closing(watching.watch(shop.dsn())) as reader,
     ):
         graph = read(reader, shop)
         finding = finding_of(graph)

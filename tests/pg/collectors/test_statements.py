@@ -10,6 +10,7 @@ from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.session import Session, connect
 from pgvigil.sql.statement import is_own
 from pgvigil.statements import COUNTERS, KEY, Statement, StatementsReading, keys
+from tests.support import watching
 from tests.support.servers import Database
 
 WORK = "SELECT count(*) AS work, '{}' FROM generate_series(1, 30000) AS n"
@@ -19,7 +20,7 @@ WORK = "SELECT count(*) AS work, '{}' FROM generate_series(1, 30000) AS n"
 def session(each_database: Database) -> Iterator[Session]:
     each_database.execute('CREATE SCHEMA "My ""stats"')
     each_database.execute('CREATE EXTENSION pg_stat_statements SCHEMA "My ""stats"')
-    session = connect(Dsn.parse(each_database.dsn()))
+    session = watching.watch(each_database.dsn())
     yield session
     session.close()
 

@@ -13,7 +13,13 @@ from pgvigil.postgres.session import Session, connect
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.statements import StatementChanges, keys
 from queries.delta import StatementDeltas
-from tests.support import servers, statements
+from tests.support import servers, statements, watching
+
+
+@pytest.fixture(autouse=True)
+def _no_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    watching.forbid_superusers(monkeypatch)
+
 
 _SETTINGS = {
     "pg_stat_statements.max": "100",  # the smallest that the server allows, so that a test can fill it
@@ -37,7 +43,8 @@ class Watched:
     def __init__(self, server: ScratchServer) -> None:
         self.server = server
         self.deltas = StatementDeltas()
-        self.session: Session = connect(Dsn.parse(server.dsn()))
+        self._dsn = Dsn.parse(watching.watch_dsn(server.dsn()))
+        self.session: Session = connect(self._dsn)
         self.reads = 0
 
     @property
@@ -51,7 +58,7 @@ class Watched:
 
     def reconnect(self) -> None:
         self.session.close()
-        self.session = connect(Dsn.parse(self.server.dsn()))
+        self.session = connect(self._dsn)
 
     def run(self, *texts: str) -> list[tuple[Any, ...]]:
         """Runs each on a connection of its own; the rows of the last."""
