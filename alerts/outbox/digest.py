@@ -9,7 +9,8 @@ Of each incident that the destination is to reflect:
 | it would not be heard, and fires | "still firing" | as ever: at most an edit |
 | it would not be heard, and is over | nothing | as ever |
 
-A destination without threads has heard what stood in the digest, and nothing is left of that.
+A destination that can neither edit nor answer has heard what stood in the digest, and nothing is left of that. One
+that can edit and has no threads gets no digest: the messages to edit would stand beside it.
 """
 
 import re
@@ -64,6 +65,8 @@ def compose(
     title: str,
 ) -> Composed | None:
     """One message of at most `room` lines; None when there is not enough to say for one."""
+    if can_edit and not can_reply:
+        return None
     items = [
         item
         for incident, delivery in standing

@@ -41,7 +41,7 @@ class Message:
     level: Level
     under: str | None = None
     in_thread_of: str | None = None  # the digest's stamp, for a root that stands in its thread
-    tells: dict[int, State] = field(default_factory=dict)  # what a digest's lines say, by incident
+    tells: dict[int, tuple[State, Level]] = field(default_factory=dict)  # what a digest says, by incident
     cut: dict[str, int] = field(default_factory=dict)  # how many of a section it left out
     marked: datetime | None = None
     deleted: bool = False
@@ -106,7 +106,7 @@ class Destination:
                 version=0,
                 state=State.FIRING,
                 level=worst,
-                tells={line.incident.id: line.incident.state for line in lines},
+                tells={line.incident.id: (line.incident.state, line.incident.severity) for line in lines},
                 cut={section.title: section.more for section in digest.sections if section.more},
                 marked=marked,
             )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pgvigil.model.delivery import Act, Delivery, DeliveryFailure, DeliveryStatus
+from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.store import Store, StoreError
@@ -49,6 +50,17 @@ class Mortal(Destination):
             raise ProcessDiesError
         return handle
 
+    def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Any:
+        fault = self.faults[0] if self.faults else None
+        if fault in ("dies before", "dies after"):
+            self.faults.popleft()
+        if fault == "dies before":
+            raise ProcessDiesError
+        handle = super().tell(digest, possible_duplicate_of=possible_duplicate_of)
+        if fault == "dies after":
+            raise ProcessDiesError
+        return handle
+
 
 FAULTS = [
     DeliveryFailure.TRANSIENT,
@@ -64,6 +76,17 @@ FAULTS = [
 ]
 
 
+WRITES = [
+    ("deliveries", "begin"),
+    ("deliveries", "settle"),
+    ("deliveries", "put_back"),
+    ("deliveries", "release"),
+    ("digests", "put"),
+    ("digests", "finish"),
+    ("digests", "interrupted"),
+]
+
+
 class Storm:
     def __init__(self, store: Store, seed: int, able: tuple[bool, bool, bool]) -> None:
         self.random = random.Random(seed)
@@ -73,8 +96,14 @@ class Storm:
         self.incidents: dict[int, Incident] = {}
         self.deleted: Counter[int] = Counter()
 
-    def blow(self, steps: int) -> None:
+    def blow(self, steps: int, *, pauses: float = 0.0) -> None:
+        """`pauses` is how likely the daemon is away before a step; much happens then before it says anything."""
         for _ in range(steps):
+            if self.random.random() < pauses:
+                self.rig.away(self.random.choice([600, 7200]))
+                for _ in range(self.random.randrange(6)):
+                    self.change()
+            self.rig.settled = self.random.random() < 0.8
             self.change()
             if self.random.random() < 0.5:
                 self.sink.faults.append(self.random.choice(FAULTS))
@@ -128,8 +157,8 @@ class Storm:
 
     def break_store(self, patch: pytest.MonkeyPatch) -> None:
         """Some write of this run fails: at `begin` the step fails, after a call the process dies waiting."""
-        name = self.random.choice(["begin", "settle", "put_back", "release", None, None, None, None])
-        if name is None:
+        family, name = self.random.choice([*WRITES, *[("", "")] * len(WRITES)])
+        if not name:
             return
 
         def fails(*_arguments: object, **_named: object) -> None:
@@ -138,7 +167,7 @@ class Storm:
         def dies(_seconds: float) -> None:
             raise ProcessDiesError
 
-        patch.setattr(type(self.rig.store.deliveries), name, fails)
+        patch.setattr(type(getattr(self.rig.store, family)), name, fails)
         if self.random.random() < 0.5:
             patch.setattr(self.rig, "interrupt", dies)
         else:
@@ -147,6 +176,7 @@ class Storm:
 
     def calm(self) -> None:
         self.sink.faults.clear()
+        self.rig.settled = True
         self.rig.restart()
         self.rig.run(7200)
 
@@ -156,19 +186,35 @@ def incident_of(message: Message) -> int:
 
 
 @pytest.mark.parametrize("able", ABLE, ids=["slack", "no history", "no replies", "webhook"])
+@pytest.mark.parametrize("pauses", [0.0, 0.2], ids=["", "pauses"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_any_storm_everybody_has_read_the_truth_once(
-    store: Store, seed: int, able: tuple[bool, bool, bool]
+    store: Store, seed: int, pauses: float, able: tuple[bool, bool, bool]
 ) -> None:
     storm = Storm(store, seed, able)
-    storm.blow(40)
+    storm.sink.digest_lines = 10 if storm.sink.can_edit else 2
+    storm.blow(40, pauses=pauses)
     storm.calm()
+    judge_digests(storm)
     for incident in storm.incidents.values():
         row = storm.rig.row(incident.id)
         assert (row.status, row.seen_version) == (DeliveryStatus.SETTLED, incident.version)
-        mine = [message for message in storm.sink.messages if incident_of(message) == incident.id]
+        mine = [message for message in storm.sink.messages if message.key.startswith(f"{incident.id}:")]
         judge_duplicates(storm, mine)
         judge_truth(storm, incident, mine)
+
+
+def judge_digests(storm: Storm) -> None:
+    assert store_is_done(storm), "a digest was never finished"
+    digests = [message for message in storm.sink.messages if message.tells]
+    unmarked = Counter(message.key for message in digests if message.marked is None)
+    assert all(count == 1 for count in unmarked.values()), "the same digest twice, unmarked"
+    if storm.sink.can_look and not storm.rig.said("sink_bug"):
+        assert all(message.marked is None for message in digests), "marked though it could be looked for"
+
+
+def store_is_done(storm: Storm) -> bool:
+    return storm.rig.store.digests.get("oncall") is None
 
 
 def judge_duplicates(storm: Storm, mine: list[Message]) -> None:
@@ -186,16 +232,21 @@ def judge_truth(storm: Storm, incident: Incident, mine: list[Message]) -> None:
     roots = [message for message in mine if message.under is None]
     quiet = incident.suppressed_by is not None
     ended = incident.state is State.RESOLVED
-    if not mine:
+    told = [
+        message.tells.get(incident.id, (message.state, message.level))
+        for message in storm.sink.messages
+        if message in mine or incident.id in message.tells
+    ]
+    if not told:
         assert quiet or (ended and incident.peak < Level.CRITICAL), "nobody was told"
         return
-    if storm.sink.can_edit and not roots[-1].deleted:
+    if storm.sink.can_edit and roots and not roots[-1].deleted:
         assert (roots[-1].state, roots[-1].level) == (incident.state, incident.severity)
     if storm.sink.can_edit and not storm.sink.can_reply:
         return
-    last = mine[-1]
+    last, level = told[-1]
     if ended:
-        assert last.state is State.RESOLVED, "an end that was not heard"
+        assert last is State.RESOLVED, "an end that was not heard"
     elif not quiet:
-        assert last.state is not State.RESOLVED, "it fires again and nobody heard"
-        assert last.level >= incident.severity, "it is worse and nobody heard"
+        assert last is not State.RESOLVED, "it fires again and nobody heard"
+        assert level >= incident.severity, "it is worse and nobody heard"
