@@ -6,7 +6,7 @@ Of each incident that the destination is to reflect:
 |---|---|---|
 | it would be heard, and fires | "new", or "still firing" with what changed | own message: edited; none yet: posted in the thread |
 | it would be heard, and is over | "resolved meanwhile" | own message: edited; none: nothing |
-| it would not be heard, and fires | "still firing" | as ever: at most an edit |
+| it would not be heard, and fires | "still firing" | edited if it changed |
 | it would not be heard, and is over | nothing | as ever |
 
 A destination that can neither edit nor answer has heard what stood in the digest, and nothing is left of that. One
@@ -39,7 +39,7 @@ class Composed:
     left: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Item:
     incident: Incident
     delivery: Delivery
@@ -78,7 +78,7 @@ def compose(
     items = items if row.part == 1 else loud  # what goes on in another message says nothing again
     ranked = sorted(items, key=lambda item: (item.heard is None, item.section == OVER, item.rank))
     shown = ranked[:room]
-    told = loud if can_reply else [item for item in shown if item.heard is not None]
+    told = list(dict.fromkeys((*loud, *shown))) if can_reply else shown
     sections = [_section(name, items, shown) for name in (NEW, STILL, OVER)]
     digest = Digest(
         id=row.id,
@@ -89,7 +89,7 @@ def compose(
         sections=tuple(section for section in sections if section.count),
         mention=_mention(told),
     )
-    return Composed(digest, tuple(_sight(item.incident) for item in told), left=len(told) < len(loud))
+    return Composed(digest, tuple(_sight(item.incident) for item in told), left=not {*loud} <= {*told})
 
 
 def heard(sight: Sight, handle: Mapping[str, str], *, can_reply: bool) -> Callable[[Delivery], Delivery]:
@@ -109,7 +109,8 @@ def heard(sight: Sight, handle: Mapping[str, str], *, can_reply: bool) -> Callab
             last_error="",
         )
         if can_reply and row.remote:
-            return seen
+            behind = row.want_version > row.seen_version
+            return replace(seen, status=DeliveryStatus.DUE if behind else DeliveryStatus.SETTLED)
         if can_reply and sight.state is not State.RESOLVED:
             return replace(seen, thread=handle)
         version = max(row.seen_version, sight.version)
@@ -199,5 +200,6 @@ def _sight(incident: Incident) -> Sight:
 
 def _mention(told: Sequence[_Item]) -> str:
     """Everybody whom one of the messages would have called, once. An end calls nobody."""
-    mentions = [item.delivery.mention for item in told if item.section != OVER]
+    calling = [item for item in told if item.heard is not None and item.section != OVER]
+    mentions = [item.delivery.mention for item in calling]
     return " ".join(dict.fromkeys(_EACH_MENTION.findall(" ".join(mentions))))

@@ -15,7 +15,7 @@ from alerts.outbox.gate import Gate
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
 from pgvigil.model.delivery import CannotLookError, Delivery, DeliveryError, DeliveryFailure
-from pgvigil.model.digest import Digest, DigestDelivery, DigestStatus
+from pgvigil.model.digest import Digest, DigestDelivery, DigestStatus, Sight
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store.digests import Digests
@@ -173,14 +173,23 @@ class Herald:
         finally:
             self._gate.called(self._clock().mono_s)
         self._record.call(OK)
-        self._told(replace(begun, told=composed.sights), handle, goes_on=composed.left)
+        self._told(replace(begun, told=composed.sights), handle, earlier, goes_on=composed.left)
         self._record.digest_delivered(digest, self._clock().utc)
         self._hands.works()
 
-    def _told(self, row: DigestDelivery, handle: Mapping[str, str], *, goes_on: bool) -> None:
-        """Each incident has been heard of as it was told last. What comes next is another message."""
+    def _told(
+        self,
+        row: DigestDelivery,
+        handle: Mapping[str, str],
+        earlier: tuple[Sight, ...] = (),
+        *,
+        goes_on: bool,
+    ) -> None:
+        """Each incident has been heard of as it was told last; of what only `earlier` attempts told, the doubt
+        remains. What comes next is another message.
+        """
         latest = {sight.incident_id: sight for sight in row.told}
-        changes = {
+        changes = {each: perhaps_heard(sights) for each, sights in by_incident(earlier).items()} | {
             each: heard(sight, handle, can_reply=self._sink.can_reply) for each, sight in latest.items()
         }
         after = replace(row, part=row.part + 1) if goes_on else None

@@ -210,10 +210,18 @@ def _post_message(space: Workspace, arguments: Arguments) -> dict[str, Any]:
     channel = _writable(space, arguments)
     check_content(arguments)
     parent = arguments.get("thread_ts")
-    if parent and space.find(channel, str(parent)) is None:
-        raise SlackFailure("thread_not_found")
+    if parent:
+        _check_parent(space.find(channel, str(parent)))
     message = space.post(channel, arguments)
     return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+
+def _check_parent(parent: Message | None) -> None:
+    """Threads have one level: Slack asks for the parent's ts, never a reply's."""
+    if parent is None:
+        raise SlackFailure("thread_not_found")
+    if "thread_ts" in parent:
+        raise SlackFailure("cannot_reply_to_message")
 
 
 def _update(space: Workspace, arguments: Arguments) -> dict[str, Any]:

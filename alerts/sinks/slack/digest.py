@@ -7,7 +7,7 @@ from typing import Any
 from alerts.render_digest import DigestView, LineView, SectionView, digest_view
 from alerts.sinks.slack import blocks as b
 from alerts.sinks.slack.message import Tier
-from alerts.sinks.slack.text import escape, fit, mrkdwn
+from alerts.sinks.slack.text import escape, fit, mrkdwn, units
 from pgvigil.model.digest import Digest
 
 EVENT_TYPE = "pgvigil_digest"
@@ -93,7 +93,7 @@ def _pages(section: SectionView) -> Iterator[str]:
     """Its lines in as many texts as it takes: one holds 3,000 characters."""
     page = ""
     for text in _lines(section, _Links("", "")):
-        if page and len(page) + len(text) >= b.SECTION_LIMIT - 100:
+        if page and units(page) + units(text) >= b.SECTION_LIMIT - 100:
             yield page
             page = ""
         page = f"{page}\n{text}" if page else text

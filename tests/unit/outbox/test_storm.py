@@ -95,13 +95,14 @@ class Storm:
         self.rig = Rig(store, self.sink)
         self.incidents: dict[int, Incident] = {}
         self.deleted: Counter[int] = Counter()
+        self.most = 4  # incidents
 
     def blow(self, steps: int, *, pauses: float = 0.0) -> None:
         """`pauses` is how likely the daemon is away before a step; much happens then before it says anything."""
         for _ in range(steps):
             if self.random.random() < pauses:
                 self.rig.away(self.random.choice([600, 7200]))
-                for _ in range(self.random.randrange(6)):
+                for _ in range(self.random.randrange(10)):
                     self.change()
             self.rig.settled = self.random.random() < 0.8
             self.change()
@@ -112,7 +113,7 @@ class Storm:
             self.run(self.random.choice([0, 0.5, 2, 10, 100]))
 
     def change(self) -> None:
-        if len(self.incidents) < 4 and self.random.random() < 0.4:
+        if len(self.incidents) < self.most and self.random.random() < 0.4:
             level = self.random.choice(LEVELS)
             fired = self.rig.commit(subject=str(len(self.incidents)), severity=level, peak=level)
         elif self.incidents:
@@ -193,6 +194,7 @@ def test_after_any_storm_everybody_has_read_the_truth_once(
 ) -> None:
     storm = Storm(store, seed, able)
     storm.sink.digest_lines = 10 if storm.sink.can_edit else 2
+    storm.most = 10 if pauses else 4
     storm.blow(40, pauses=pauses)
     storm.calm()
     judge_digests(storm)

@@ -8,8 +8,9 @@ import pytest
 
 from alerts.sinks.console import SINK, ConsoleParams, ConsoleSink
 from pgvigil.model.delivery import ActKind, CannotLookError, DeliveryError, DeliveryFailure, Told
+from pgvigil.model.digest import Digest, Line, Section
 from pgvigil.model.evidence import Block, BlockKind, Evidence
-from tests.unit.sinks.samples import TREE, act, delivery, pile_up, resolved
+from tests.unit.sinks.samples import BEGAN, NOW, TREE, act, delivery, pile_up, resolved
 
 
 class Terminal(io.StringIO):
@@ -89,3 +90,49 @@ def test_it_writes_where_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     SINK.build("console", ConsoleParams(stream="stderr"), "").perform(act(), pile_up(), delivery())
     out, err = capsys.readouterr()
     assert (out, bool(err)) == ("", True)
+
+
+def digest() -> Digest:
+    lines = (Line(incident=pile_up()), Line(incident=pile_up(id=413), note="reopened"))
+    return Digest(
+        id=4,
+        part=1,
+        title="pgvigil was away for 2h",
+        since=BEGAN,
+        until=NOW,
+        sections=(
+            Section("New", lines),
+            Section("Resolved meanwhile", (Line(incident=resolved(id=411)),), 2),
+        ),
+    )
+
+
+def test_a_digest_is_printed_line_by_line() -> None:
+    stream = io.StringIO()
+    sink = ConsoleSink(stream, ConsoleParams())
+    sink.tell(digest(), possible_duplicate_of=NOW)
+    place = "Blocking chain · shop @ orders-prod"
+    summary = "23 sessions blocked 4m12s by pid 8123 (idle in transaction)"
+    assert stream.getvalue().splitlines() == [
+        "📋 pgvigil was away for 2h",
+        "  2 new, 3 resolved meanwhile",
+        "  New (2)",
+        f"    🔴 INC-412 {place} · for 6m04s · {summary}",
+        f"    🔴 INC-413 {place} · reopened · for 6m04s · {summary}",
+        "  Resolved meanwhile (3)",
+        f"    ✅ INC-411 {place} · lasted 14m07s, was {summary}",
+        "    … and 2 more: pgvigil incidents list",
+        "  ⚠️ possible duplicate of a send at 20:14:05Z",
+        "  From 2026-11-22 20:08Z to 2026-11-22 20:14Z nobody looked.",
+        "",
+    ]
+    with pytest.raises(CannotLookError):
+        sink.find_digest(digest(), NOW)
+
+
+def test_a_digest_as_json_names_its_incidents() -> None:
+    stream = io.StringIO()
+    ConsoleSink(stream, ConsoleParams(format="json")).tell(digest())
+    told = json.loads(stream.getvalue())
+    assert (told["digest"], told["incidents"]) == (4, ["INC-412", "INC-413", "INC-411"])
+    assert told["message"]["lead"] == "2 new, 3 resolved meanwhile"
