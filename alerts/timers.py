@@ -1,5 +1,6 @@
 """The monotonic companions of an incident's wall stamps."""
 
+import math
 from dataclasses import dataclass, replace
 
 from pgvigil.model.incident import Incident, State
@@ -74,16 +75,18 @@ def restore(incident: Incident, moment: Moment) -> Timers:
 
     What was watched up to the last evaluation counts. The time in between, when nobody looked, counts only
     for a pending incident and only up to BRIDGE_S: it must still be there at the next reading to fire.
-    Stamps out of order (the wall clock was stepped) count as zero.
+    After a longer absence the first reading of what people were told is written at once, so that what is
+    said of the absence is current. Stamps out of order (the wall clock was stepped) count as zero.
     """
     away_s = (moment.utc - incident.evaluated_at).total_seconds()
     bridged_s = away_s if 0.0 <= away_s <= BRIDGE_S else 0.0
     watched_s = _positive_s((incident.evaluated_at - incident.pending_since).total_seconds()) + bridged_s
     quiet_s = _positive_s((incident.evaluated_at - incident.last_true_at).total_seconds())
     now_s = moment.mono_s
+    told = incident.state in (State.FIRING, State.UNKNOWN)
     return Timers(
         pending_mono_s=now_s - watched_s,
-        refreshed_mono_s=now_s,
+        refreshed_mono_s=-math.inf if told and away_s > BRIDGE_S else now_s,
         blind_mono_s=now_s if incident.state in (State.PENDING, State.UNKNOWN) else None,
         quiet_mono_s=now_s - quiet_s if incident.state is State.FIRING else None,
         resolved_mono_s=_resolved_mono_s(incident, moment),

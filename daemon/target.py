@@ -75,6 +75,7 @@ class Target:
         self._following = following
         self._ticks: Ticks | None = None  # None before the start, and when it is over
         self._attempts = 0
+        self._tried: set[tuple[str, str | None]] = set()  # collector, database
         self._down_since: Moment | None = None
         self._unreachable = False  # target_down or connection_saturation tells of it
         self._ticked = now()
@@ -176,7 +177,8 @@ class Target:
         view = self._recorder.view
         if view.first_tried_at is None or any(lane.busy_s for lane in self.lanes):
             return False
-        return not view.up or (self._databases.listed and all(one.runs for one in view.collectors))
+        expected = {(one.collector, one.database) for one in view.collectors}
+        return not view.up or (self._databases.listed and expected <= self._tried)
 
     def _due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
         if scheduled.collector.lane is LaneKind.SERVER:
@@ -236,6 +238,7 @@ class Target:
         collector = scheduled.collector
         if collector.name not in self._scheduled:  # switched off since it was due
             return
+        self._tried.add((collector.name, database))
         if not self._has_extension(scheduled, session):
             self._lacks(collector, database)
             return
@@ -261,6 +264,7 @@ class Target:
         self._databases.fetch_names()
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
+        self._tried.add((collector, database))
         self._recorder.failed(collector, database, failure)
         if failure.kind is FailureKind.PRIVILEGE and self._pipeline.facts is not None:
             self._setup.denied(collector, database, failure.message, self._pipeline.facts.role)

@@ -170,9 +170,11 @@ class RunningDaemon(Api):
         self.process.kill()
         self.process.wait()
 
-    def start_again(self) -> None:
-        self.process = self._start()
-        self.wait_started()
+    def start_again(self, program: Sequence[str] = PLAIN, *, wait: bool = True) -> None:
+        """`wait` is False for a program that may end before it answers."""
+        self.process = self._start(program)
+        if wait:
+            self.wait_started()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
