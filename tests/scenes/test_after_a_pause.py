@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+import psycopg
 import pytest
 
 from daemon.demo import fake_slack_faults as faults
@@ -79,6 +80,13 @@ class Sessions:
             staged = idle_in_transaction(self._dsn, "SELECT 1", application_name=name)
             self._open[name] = self._stack.enter_context(staged)
 
+    def wait_long_enough(self) -> None:
+        """Until each has been idle for longer than the rule's threshold of a second."""
+        idle = "SELECT bool_and(now() - state_change > '1.1s') FROM pg_stat_activity WHERE pid = ANY(%s)"
+        pids = [session.pid for session in self._open.values() if not session.connection.closed]
+        with psycopg.connect(self._dsn, autocommit=True) as observer:
+            poll(lambda: observer.execute(idle, [pids]).fetchone() == (True,), 10)
+
     def end(self, name: str) -> None:
         self._open[name].connection.rollback()
 
@@ -135,6 +143,7 @@ def before_the_pause(daemon: RunningDaemon, sessions: Sessions, slack: FakeSlack
     daemon.kill9()
     sessions.end("over")
     sessions.begin("new 1", "new 2", "new 3")
+    sessions.wait_long_enough()
     away(daemon)
 
 
