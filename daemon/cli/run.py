@@ -8,12 +8,12 @@ import typer
 
 from daemon.cli.common import DEFAULT_CONFIG, ConfigFile, command_app, load_settings
 
-app = command_app("Watch the configured targets until SIGTERM.")
+app = command_app("Watch the configured targets until SIGTERM; SIGHUP reads the configuration again.")
 
 
 @app.command()
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Watch the configured targets until SIGTERM or SIGINT."""
+    """Watch the configured targets until SIGTERM or SIGINT. SIGHUP reads the configuration again."""
     signal.signal(signal.SIGTERM, _leave_at_once)
     from daemon.run import run as run_daemon
 

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.polling import poll
 from tests.support.reloading import NOT_VALID, Config, ours, watching
@@ -213,3 +216,33 @@ def test_collectors_are_planned_anew_without_a_new_connection(
     read_twice(daemon, "activity")
     assert dict(ours(database)).items() >= {connection}
     assert not daemon.incidents("collector_stale")
+
+
+def test_a_server_that_froze_in_a_read_is_taken_out_at_once_and_put_back(
+    daemon: RunningDaemon, config: Config, own_server: ScratchServer
+) -> None:
+    """The worker that waits for it leaves by itself; nothing counts as stuck, and no connection stays."""
+    stays = dict(config.targets)
+    frozen = f"dsn = {json.dumps(own_server.dsn())}\n"
+    config.targets = stays | {"frozen": frozen}
+    daemon.reload(config.text())
+    poll(lambda: daemon.target("frozen")["up"], 20)
+    own_server.sigstop()
+    try:
+        read_once = read_at(daemon, "activity", "frozen")
+        read_twice(daemon, "activity")
+        assert read_at(daemon, "activity", "frozen") == read_once, "a worker waits for it"
+        config.targets = stays
+        daemon.reload(config.text())
+        assert [one["name"] for one in daemon.targets()] == ["shop"]
+        assert daemon.get("/healthz") == (200, "ok\n")
+        read_twice(daemon, "activity")
+    finally:
+        own_server.sigcont()
+    with closing(psycopg.connect(own_server.dsn(), autocommit=True)) as admin:
+        left = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgvigil'"
+        poll(lambda: admin.execute(left).fetchone() == (True,), 30, message="our connections are closed")
+    config.targets = stays | {"frozen": frozen}
+    daemon.reload(config.text())
+    poll(lambda: daemon.target("frozen")["up"], 20)
+    assert not daemon.incidents("target_down", "firing")

@@ -1,6 +1,7 @@
 """What is different between two configurations, and that a reload is whole or nothing."""
 
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from daemon.wiring import Daemon
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.registry import discover
 from pgvigil.store import Store, StoreError
+from tests.support.gateway import running_gateway
 from tests.support.polling import poll
 from tests.support.views import incident
 
@@ -165,6 +167,29 @@ def test_problems_of_the_file_come_and_go_with_it(run: Run) -> None:
     assert running.slugs() == ["no-sinks", "restart-needed"]
     assert running.reload(SHOP + SCREEN)
     assert running.slugs() == []
+
+
+def test_pushing_begins_moves_and_ends_with_the_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.wiring.PUSH_S", 0.1)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running = run(SHOP + SCREEN)
+    with running_gateway() as first, running_gateway() as second:
+        for gateway in (first, second):
+            push = f'[metrics]\npush_url = "http://127.0.0.1:{gateway.port}"\n'
+            assert running.reload(SHOP + SCREEN + push)
+            poll(lambda gateway=gateway: gateway.received, 5)  # type: ignore[misc]
+        before = len(first.received)
+        poll(lambda: len(second.received) > 3, 5)
+        assert len(first.received) <= before + 1, "one may have been under way"
+        assert running.reload(SHOP + SCREEN)
+        assert "push" not in running.daemon._ticker._first_after_s
+
+
+def test_the_page_links_to_the_grafana_of_today(run: Run) -> None:
+    running = run(SHOP + SCREEN)
+    assert running.reload(SHOP + SCREEN + '[metrics]\ngrafana_url = "https://grafana.example.com"\n')
+    with urllib.request.urlopen(running.daemon.url, timeout=10) as answer:
+        assert "https://grafana.example.com" in answer.read().decode()
 
 
 def test_when_the_last_sink_cannot_be_built_nothing_of_the_rest_holds(
