@@ -4,6 +4,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_pushing_begins_moves_and_ends_with_the_file(run: Run, monkeypatch: pyte
         for gateway in (first, second):
             push = f'[metrics]\npush_url = "http://127.0.0.1:{gateway.port}"\n'
             assert running.reload(SHOP + SCREEN + push)
-            poll(lambda gateway=gateway: gateway.received, 5)  # type: ignore[misc]
+            poll(partial(getattr, gateway, "received"), 5)
         before = len(first.received)
         poll(lambda: len(second.received) > 3, 5)
         assert len(first.received) <= before + 1, "one may have been under way"
