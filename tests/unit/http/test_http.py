@@ -129,6 +129,41 @@ def test_the_page_says_unknown_rather_than_zero(world: World) -> None:
     assert "None. Not all targets can be judged" in text
 
 
+def test_a_page_without_a_past_says_so(world: World) -> None:
+    """The store cannot be read; what is known of now is shown all the same."""
+    world.writable = False
+    world.board.publish(view())
+    status, text, _ = world.get("/")
+    assert status == 200
+    assert "Unknown: the store cannot be read." in text
+    assert "23 sessions blocked" in text
+
+
+def test_people_get_errors_as_a_page_and_programs_as_json(world: World) -> None:
+    status, text, _ = world.get("/incidents/INC-404", Accept="text/html,*/*")
+    assert status == 404
+    assert "<p>there is no incident INC-404</p>" in text
+    for path, accept in (("/incidents/INC-404", "*/*"), ("/api/v1/incidents/INC-404", "text/html")):
+        status, text, _ = world.get(path, Accept=accept)
+        assert (status, json.loads(text)) == (404, {"error": "there is no incident INC-404"})
+
+
+def test_a_target_that_went_and_an_incident_of_it_do_not_break_its_page(world: World) -> None:
+    status, text, _ = world.get("/incidents/INC-7")
+    assert status == 200
+    assert "Its target is no longer watched." in text
+    assert world.get("/targets/orders-prod")[0] == 404
+
+
+def test_many_who_look_at_once_see_one_rendering(world: World) -> None:
+    world.board.publish(view())
+    before = world.get("/")[1]
+    world.board.publish(view(incidents=()))
+    assert world.get("/")[1] == before
+    world.publish()
+    assert "None." in world.get("/")[1]
+
+
 def test_the_page_links_to_grafana(world: World) -> None:
     assert '<a href="https://grafana.example.com" rel="noreferrer">Grafana</a>' in world.get("/")[1]
 
