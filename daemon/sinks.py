@@ -78,6 +78,8 @@ class Outboxes:
         for name, box in gone.items():
             box.worker.retire()
             self._leaving[name] = box.worker
+            if name in boxes:
+                log.info("sink_replaced", sink=name)
         for name in boxes:
             self._owed.cancel(_debt(name))
         for name in gone.keys() - boxes.keys():

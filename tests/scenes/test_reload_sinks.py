@@ -123,6 +123,7 @@ def test_a_rotated_token_is_read_at_once_though_the_section_is_the_same(
     slack.token = "xoxb-rotated"
     (tmp_path / "oncall-token").write_text("xoxb-rotated", encoding="utf-8")
     daemon.reload(config.text())
+    assert [said["sink"] for said in daemon.events("sink_replaced")] == ["oncall"]
     poll(lambda: len(slack.calls_of("auth.test")) > checks, 20)
     mended(daemon, database)
     poll(lambda: told_resolved(slack), 20)
