@@ -13,10 +13,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from pgvigil.model.delivery import Want
+from pgvigil.model.incident import Transition
+from pgvigil.model.level import Level
 from pgvigil.problems import SetupError
 from pgvigil.store import Store, StoreError
 from pgvigil.store.schema import REVISION
 from tests.support.polling import poll
+from tests.support.views import incident
 
 
 def refusal(url: str | Path, *, exclusive: bool = True) -> tuple[str, str]:
@@ -255,3 +259,19 @@ def test_writable_is_answered_at_once_and_probed_in_the_background(store: Store)
     assert not database.writable(probe_after_s=3600)
     database.writable(probe_after_s=-1)
     poll(lambda: database.writable(probe_after_s=3600), 5)
+
+
+def test_a_store_of_the_first_revision_is_upgraded_with_what_it_holds(path: Path) -> None:
+    store = Store.open(f"sqlite:///{path}")
+    fired = Transition("fired", None, incident(id=0))
+    (kept,) = store.incidents.commit([fired], [Want(0, "oncall", Level.CRITICAL)])
+    before = store.deliveries.get(kept.id, "oncall")
+    store.close()
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute("DROP TABLE digest")
+        plain.execute("ALTER TABLE delivery DROP COLUMN thread")
+        plain.execute("UPDATE alembic_version SET version_num = '0001'")
+    upgraded = Store.open(f"sqlite:///{path}")
+    assert upgraded.deliveries.get(kept.id, "oncall") == before
+    assert upgraded.digests.get("oncall") is None
+    upgraded.close()
