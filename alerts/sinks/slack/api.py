@@ -78,7 +78,8 @@ def _refusal(error: SlackApiError, *, creates: bool) -> Exception:
     detail = "; ".join([*map(str, details), *filter(None, [needed])])
     headers = {name.lower(): value for name, value in response.headers.items()}
     name = str(data.get("error", ""))
-    from_slack = "json" in headers.get("content-type", "")
+    content_type = headers.get("content-type", "")
+    from_slack = "json" in content_type or (response.status_code < 300 and "html" not in content_type)
     wait = headers.get("retry-after")
     return answered(response.status_code, name, detail, wait, creates=creates, from_slack=from_slack)
 

@@ -91,7 +91,9 @@ def perhaps(creates: bool) -> DeliveryFailure:
 def answered(
     status: int, error: str, detail: str, retry_after: object, *, creates: bool, from_slack: bool
 ) -> Exception:
-    """The exception for an answer that is not success. `from_slack` is False where it may be a proxy's page."""
+    """The exception for an answer that is not success. `from_slack` is False where it is a page of something between
+    us and Slack, and not of Slack; an answer that was cut off before it says what it is may well be Slack's.
+    """
     if status == 429 or error in _RATE_LIMITED:
         wait_s = retry_after_s(retry_after)
         return DeliveryError(

@@ -127,4 +127,6 @@ def _refusal(status: int, said: str, headers: Mapping[str, str]) -> Exception:
     given = {name.lower(): value for name, value in headers.items()}
     known = said if status != 400 or said in CONTENT else "invalid_payload"
     detail, wait = "" if known == said else said, given.get("retry-after")
-    return answered(status, known, detail, wait, creates=True, from_slack=False)
+    # Slack's own words are plain text. A page is of something between; what was cut off may be Slack's.
+    from_slack = status < 300 and "html" not in given.get("content-type", "")
+    return answered(status, known, detail, wait, creates=True, from_slack=from_slack)
