@@ -11,7 +11,7 @@ from types import FrameType
 
 import structlog
 
-from daemon import heap, logs
+from daemon import descriptors, heap, logs
 from daemon.reload import Reload
 from daemon.settings.settings import Settings
 from daemon.systemd import ServiceManager, service_manager
@@ -33,6 +33,7 @@ def run(settings: Settings, started: Callable[[Daemon], None] = lambda _daemon: 
     Raises SetupError when it cannot start.
     """
     heap.share_one()  # before there are threads
+    descriptors.raise_limit()
     threading.stack_size(STACK_BYTES)
     faulthandler.enable()  # the service manager's watchdog aborts us: where each thread stood is the reason why
     flush = logs.configure(settings.daemon.log_format, settings.daemon.log_level)

@@ -13,6 +13,7 @@ from daemon import logs
 from daemon.account import Account, log_transitions
 from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
+from daemon.descriptors import Descriptors
 from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
@@ -133,6 +134,7 @@ class Daemon:
         self._start_pushing()
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
+        Descriptors(self.board, self._workers.connects).start(self._ticker)
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(

@@ -81,6 +81,8 @@ _CAUSES = {
     FailureKind.UNDEFINED: "The server lacks a column or function that it should have: an upgrade that is half done?",
     FailureKind.MISSING: "An extension that it needs is not installed in this database.",
     FailureKind.TOO_MANY_CONNECTIONS: "No connection slot is left for pgvigil.",
+    FailureKind.RESOURCES: "pgvigil's own process is out of file descriptors, threads or memory; the server may be"
+    " well.",
     FailureKind.BUG: "pgvigil's own code failed; its log has the traceback.",
 }
 
@@ -96,6 +98,12 @@ def _steps(failure: Failure | None, context: Context) -> tuple[Step, ...]:
         )
     if failure is not None and failure.kind is FailureKind.MISSING:
         return (Step("CREATE EXTENSION for what the error names, in one database that pgvigil watches."),)
+    if failure is not None and failure.kind is FailureKind.RESOURCES:
+        return (
+            Step(
+                "Raise the limit that the error names for the service: LimitNOFILE=, TasksMax=, MemoryMax=."
+            ),
+        )
     return (
         Step(
             "pgvigil's /api/v1/targets shows every collector of the target, with its last success and failure."

@@ -27,7 +27,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._await_request()
         if len(self.connections) > MOST:
-            self._make_room()
+            make_room(self.connections, 1, besides=self)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -54,9 +54,10 @@ class Connection(H11Protocol):
             self._overdue.cancel()
             self._overdue = None
 
-    def _make_room(self) -> None:
-        others = (one for one in self.connections if isinstance(one, Connection) and one is not self)
-        oldest = min((one for one in others if one.waits), key=lambda one: one.waits_since_s, default=None)
-        if oldest is not None:
-            self.connections.discard(oldest)  # the loop tells it only later; here it counts no more
-            oldest.transport.abort()
+
+def make_room(connections: set[Any], most: int, *, besides: Connection | None = None) -> None:
+    """End up to `most` of those that ask for nothing, the oldest first."""
+    others = (one for one in connections if isinstance(one, Connection) and one is not besides)
+    for oldest in sorted((one for one in others if one.waits), key=lambda one: one.waits_since_s)[:most]:
+        connections.discard(oldest)  # the loop tells it only later; here it counts no more
+        oldest.transport.abort()

@@ -1,17 +1,28 @@
 """uvicorn in a thread of its own."""
 
+import asyncio
+import errno
 import socket
 import threading
 import time
+from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from daemon.http.connections import Connection
+from daemon.http.connections import Connection, make_room
 from pgvigil.problems import Problem, SetupError
+
+log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 10.0
 _POLL_S = 0.01
+_BACKLOG = 128
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SENT_AWAY = 8  # clients that ask for nothing, to let in some that do; each time that the loop tries again
+_ROOM_S = 0.9
+_SAY_S = 60.0
 
 
 def bind(listen: str) -> socket.socket:
@@ -22,7 +33,7 @@ def bind(listen: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host.strip("[]"), int(port)))
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SetupError(
@@ -36,9 +47,31 @@ def bind(listen: str) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which shows ten times a second that its event loop turns."""
+    """uvicorn, which shows ten times a second that its event loop turns, and bears it when nobody can be let in."""
 
     beat_mono_s = 0.0
+    _room_mono_s = _said_mono_s = float("-inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._unhandled)
+        await super().startup(sockets)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            self._not_accepted(error)
+        else:
+            loop.default_exception_handler(context)
+
+    def _not_accepted(self, error: OSError) -> None:
+        """The loop tries again each second, and tells of every place in its queue: thousands of lines, were they said."""
+        now_s = time.monotonic()
+        if now_s - self._room_mono_s > _ROOM_S:
+            self._room_mono_s = now_s
+            make_room(self.server_state.connections, _SENT_AWAY)
+        if now_s - self._said_mono_s > _SAY_S:
+            self._said_mono_s = now_s
+            log.warning("http_not_accepted", error=error.strerror)
 
     async def on_tick(self, counter: int) -> bool:
         self.beat_mono_s = time.monotonic()
@@ -59,6 +92,7 @@ class HttpServer:
                 server_header=False,
                 http=Connection,
                 ws="none",
+                backlog=_BACKLOG,
                 timeout_keep_alive=20,
                 limit_concurrency=200,
                 timeout_graceful_shutdown=2,

@@ -24,6 +24,7 @@ class FailureKind(StrEnum):
     UNDEFINED = "undefined"  # a column, function or relation that the facts promised is not there
     MISSING = "missing"  # an extension or feature that the collector needs is not installed
     SQL = "sql"
+    RESOURCES = "resources"  # pgvigil's own process ran out of descriptors, threads or memory
     BUG = "bug"  # our own code threw
 
     @property

@@ -1,7 +1,6 @@
 """Makes connections: every address within its deadline, every setting in force from the first statement."""
 
 import select
-import socket
 import time
 from codecs import getincrementaldecoder
 from typing import Any
@@ -15,7 +14,7 @@ from psycopg.postgres import adapters as default_adapters
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.postgres import resolve
 from pgvigil.postgres.dsn import Dsn
-from pgvigil.postgres.errors import ReadError, classify, classify_connect, safe_text
+from pgvigil.postgres.errors import ReadError, classify_connect, our_want, safe_text
 from pgvigil.postgres.limits import Limits
 from pgvigil.postgres.passwords import PasswordError
 
@@ -113,7 +112,8 @@ def _parameters(dsn: Dsn, limits: Limits, application_name: str) -> dict[str, st
         try:
             parameters["password"] = dsn.password()
         except PasswordError as error:
-            raise ReadError(Failure(FailureKind.AUTHENTICATION, safe_text(str(error)))) from None
+            failure = our_want() or Failure(FailureKind.AUTHENTICATION, safe_text(str(error)))
+            raise ReadError(failure) from None
     kept_alive = {
         "keepalives_idle": str(limits.keepalives_idle_s),
         "keepalives_interval": str(limits.keepalives_interval_s),
@@ -153,18 +153,9 @@ def _open_address(
     try:
         return _with_settings_if_allowed(candidate, deadline_s)
     except _RefusedByLibpqError as error:
-        raise ReadError(_our_fault() or classify_connect(str(error), where, secrets)) from None
+        raise ReadError(our_want() or classify_connect(str(error), where, secrets)) from None
     except TimeoutError:
         raise ReadError(Failure(FailureKind.SILENT, f"{where}: no answer within {timeout_s:g}s")) from None
-
-
-def _our_fault() -> Failure | None:
-    """Out of descriptors libpq fails with an empty text; the server must not be blamed for it."""
-    try:
-        socket.socket().close()
-    except OSError as error:
-        return classify(error)
-    return None
 
 
 def _with_settings_if_allowed(candidate: dict[str, str], deadline_s: float) -> tuple[MonitorConnection, bool]:

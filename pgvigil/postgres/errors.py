@@ -1,12 +1,15 @@
 """What went wrong, in the closed list of classes that people and rules act on."""
 
+import errno
 import re
+import socket
 from collections.abc import Iterable
 
 import psycopg
 
 from pgvigil.model.failure import Failure, FailureKind
 
+_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _MESSAGE_LIMIT = 300  # characters: one line of a log or a message
 
 _BY_SQLSTATE = {
@@ -130,6 +133,9 @@ def safe_text(text: str, secrets: Iterable[str] = ()) -> str:
 
 def classify(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """The class of an error that a statement ended with. Only the primary message is used: DETAIL holds values."""
+    if _is_want(error):
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        return Failure(FailureKind.RESOURCES, safe_text(f"pgvigil itself lacks what it needs: {words}"))
     if not isinstance(error, psycopg.Error):
         return Failure(FailureKind.BUG, safe_text(f"{type(error).__name__}: {error}", secrets))
     message = safe_text(_primary(error), secrets)
@@ -142,6 +148,24 @@ def classify(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         # Raised by the client, most often because the query does not fit its parameters.
         return Failure(_kind_of_text(message, otherwise=FailureKind.BUG), message)
     return Failure(_kind_of_text(message, otherwise=FailureKind.SQL), message)
+
+
+def our_want() -> Failure | None:
+    """What this process lacks right now. Out of descriptors libpq fails with an empty text, and a resolver or a
+    password file with words of its own: the server must not be blamed for it.
+    """
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return classify(error)
+    return None
+
+
+def _is_want(error: BaseException) -> bool:
+    no_thread = isinstance(error, RuntimeError) and "new thread" in str(error)
+    return (
+        no_thread or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _WANTS)
+    )
 
 
 def _primary(error: psycopg.Error) -> str:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.postgres.errors import ReadError, classify, safe_text
+from pgvigil.postgres.errors import ReadError, classify, our_want, safe_text
 
 Parameters = dict[str, str]
 
@@ -55,7 +55,7 @@ def attempts(parameters: Parameters, timeout_s: float) -> tuple[Parameters, ...]
             reason = lookup.error if lookup.done.is_set() else f"no answer within {timeout_s:g}s"
             errors.append(f"host name {each['host']} could not be resolved: {reason}")
     if not found:
-        raise ReadError(Failure(FailureKind.DNS, safe_text(errors[0])))
+        raise ReadError(our_want() or Failure(FailureKind.DNS, safe_text(errors[0])))
     return _prefer_standby(found)
 
 

@@ -248,6 +248,8 @@ def test_a_process_without_descriptors_blames_itself_and_goes_on_afterwards(data
         for descriptor in taken:
             os.close(descriptor)
     for failure in (reading, caught.value.failure):
-        assert failure == Failure(FailureKind.BUG, "OSError: [Errno 24] Too many open files")
+        assert failure == Failure(
+            FailureKind.RESOURCES, "pgvigil itself lacks what it needs: Too many open files"
+        )
     assert session.rows(ONE) == ((1,),)
     session.close()
