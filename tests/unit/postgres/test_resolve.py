@@ -145,7 +145,7 @@ def test_a_lookup_that_got_no_thread_does_not_stand_in_the_way_of_the_next(
         refusing.setattr(threading.Thread, "start", _refuse)
         with pytest.raises(ReadError) as failed:
             resolve.attempts({"host": "db2"}, 0.5)
-    assert failed.value.failure.kind is FailureKind.BUG
+    assert failed.value.failure.kind is FailureKind.RESOURCES
     assert [one["hostaddr"] for one in resolve.attempts({"host": "db2"}, 5.0)] == ["10.0.0.2"]
     assert resolver.asked == ["db2"]
 
