@@ -35,6 +35,7 @@ class Databases:
         collectors: Sequence[Scheduled],
         reading: Callable[[Scheduled, str], Job],
         visited: Callable[[Session], None],
+        refused: Callable[[Failure], None],
         pipeline: Pipeline,
         recorder: Recorder,
     ) -> None:
@@ -44,6 +45,7 @@ class Databases:
         self._collectors = collectors
         self._reading = reading
         self._visited = visited
+        self._refused = refused
         self._pipeline = pipeline
         self._recorder = recorder
         self._looked: set[str] = set()  # databases that were connected to: their extensions are known
@@ -143,6 +145,11 @@ class Databases:
         for database in self._following.followed:
             self._look(database)
 
+    def knock(self) -> None:
+        """Connect anew to one of them, which tells what a lasting connection does not feel."""
+        if self._following.followed:
+            self._look(self._following.followed[0])
+
     def _look(self, database: str) -> None:
         self._lane.due(
             Job(key=f"look {database}", run=nothing, failed=nothing, database=database), tick=False
@@ -174,6 +181,7 @@ class Databases:
         except ReadError as error:
             self._unreadable[database] = error.failure.message
             self._publish()
+            self._refused(error.failure)
             raise
         if self._unreadable.pop(database, None) is not None:
             self._publish()

@@ -31,6 +31,7 @@ from pgvigil.postgres.session import Session
 log = structlog.get_logger(__name__)
 
 FOLLOW_S = 60.0  # how often the list of databases is read
+KNOCK_S = 120.0  # how often at least somebody connects anew: who waits for us to go waits no longer than that
 FRESHNESS_S = 5.0  # how often staleness is judged
 SUMMARY_S = 60.0  # how often the log says how the target does
 LOOK_S = 600.0  # how often a missing extension is looked for in all databases
@@ -99,6 +100,7 @@ class Target:
             collectors=_in_databases(scheduled),
             reading=self._reading,
             visited=self._visited,
+            refused=self._refused,
             pipeline=pipeline,
             recorder=recorder,
         )
@@ -111,6 +113,7 @@ class Target:
         for scheduled in self._scheduled.values():
             self._plan(ticks, scheduled)
         ticks.every("databases", FOLLOW_S, self._tick_follow)
+        ticks.every("knock", KNOCK_S, self._databases.knock, after_s=KNOCK_S)
         ticks.every("freshness", FRESHNESS_S, self._tick_freshness, after_s=FRESHNESS_S)
         ticks.every("summary", SUMMARY_S, self._tick_summary, after_s=SUMMARY_S)
 
@@ -310,6 +313,12 @@ class Target:
             collector = scheduled.collector
             if collector.lane is LaneKind.SERVER and (collector.extension or "") in ("", *facts.extensions):
                 self._recorder.expect(collector.name, None, scheduled.interval_s, self._now())
+
+    def _refused(self, failure: Failure) -> None:
+        """A smart shutdown waits until every client has gone of itself, and lets nobody in: go, and wait outside."""
+        if failure.kind is FailureKind.SHUTTING_DOWN:
+            log.info("leaving", target=self.name, reason=failure.message)
+            self._server.reconnect()
 
     def _visited(self, session: Session) -> None:
         """The databases lane is somewhere: see whether that database has what the server lane lacks, or whether
