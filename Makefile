@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet lint types docs docs-check wheel-test check clean
+.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet soak lint types docs docs-check wheel-test check clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,8 +37,12 @@ test-matrix: setup ## real servers of every version, 13 to 18 (downloads them; L
 	PGVIGIL_TEST_BINDIRS="$$($(BIN)/python -m tests.support.matrix)" \
 	  $(PYTEST) $(PARALLEL) -m "not containers" tests/pg tests/scenes $(ARGS)
 
-test-long: test-matrix ## every version, and a server in a container (needs a container engine)
+test-long: test-matrix ## every version, a server in a container (needs a container engine), and the soak
 	$(PYTEST) -m containers tests/pg $(ARGS)
+	$(MAKE) soak
+
+soak: setup ## two hours and more, and their faults, in 25 minutes: nothing grows, nothing is missed
+	$(BIN)/python -m tests.long.soak
 
 bench: setup ## the promises in figures: promise, figure, holds yes or no
 	$(BIN)/python -m tests.bench $(ARGS)

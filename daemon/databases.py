@@ -29,7 +29,7 @@ class Databases:
         target: str,
         *,
         now: Now,
-        pool: Callable[[], Pool],
+        pool: Pool,
         connect: Callable[[str | None], Session],
         following: Following,
         collectors: Sequence[Scheduled],

@@ -41,13 +41,14 @@ _FIRST = "availability"
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who serves the lanes: `polls` those with a connection, `connects` those without one, and `retries` those whose
-    last attempt to connect held a worker for long.
+    """Who serves the lanes: `polls` those with a connection, `connects` those without one, `retries` those whose last
+    attempt to connect held a worker for long, and `visits` the lanes that go from database to database.
     """
 
     polls: Pool
     connects: Pool
     retries: Pool
+    visits: Pool
 
 
 class Target:
@@ -94,7 +95,7 @@ class Target:
         self._databases = Databases(
             name,
             now=now,
-            pool=lambda: self._server.pool,
+            pool=workers.visits,
             connect=connect,
             following=following,
             collectors=_in_databases(scheduled),

@@ -210,7 +210,8 @@ class Daemon:
 
     @property
     def _pools(self) -> Sequence[Pool]:
-        return (self._workers.polls, self._workers.connects, self._workers.retries)
+        workers = self._workers
+        return (workers.polls, workers.connects, workers.retries, workers.visits)
 
     def _build_workers(self) -> Workers:
         polling, spare = self._settings.daemon.workers, self._settings.daemon.spare_workers
@@ -218,6 +219,7 @@ class Daemon:
             polls=Pool("polls", self._now, core=polling, most=16 * polling),
             connects=Pool("connects", self._now, core=min(8, spare), most=spare),
             retries=Pool("retries", self._now, core=1, most=spare),
+            visits=Pool("visits", self._now, core=min(4, spare), most=spare),
         )
 
     def _grounds(self, limits: Limits) -> Grounds:

@@ -4,12 +4,14 @@ import asyncio
 import gzip
 from concurrent.futures import ThreadPoolExecutor
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from daemon.http.sources import Sources
 from daemon.metrics.exposition import CONTENT_TYPE
 
+MOST_SCRAPES = 16  # at once: more would wait for one thread, and take the connections that health checks need
 _GZIP_LEVEL = 1  # the text shrinks some 15-fold already at the cheapest level
 
 
@@ -19,8 +21,18 @@ class Probes:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._metrics_thread = ThreadPoolExecutor(1, thread_name_prefix="pgvigil-metrics")
+        self._scrapes = 0
 
     async def metrics(self, request: Request) -> Response:
+        if self._scrapes >= MOST_SCRAPES:
+            raise HTTPException(503, "too many scrapes at once")
+        self._scrapes += 1
+        try:
+            return await self._metrics(request)
+        finally:
+            self._scrapes -= 1
+
+    async def _metrics(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(self._metrics_thread, self._sources.exposition.text)
         if "gzip" not in request.headers.get("accept-encoding", ""):

@@ -256,15 +256,13 @@ class ServerLane(Lane):
 class DatabasesLane(Lane):
     """One connection at a time to one database after another; open only while it reads."""
 
-    def __init__(
-        self, name: str, now: Now, *, pool: Callable[[], Pool], connect: Callable[[str], Session]
-    ) -> None:
+    def __init__(self, name: str, now: Now, *, pool: Pool, connect: Callable[[str], Session]) -> None:
         super().__init__(name, now)
-        self._workers = pool
+        self._visits = pool
         self._connect = connect
 
     def _pool(self) -> Pool:
-        return self._workers()
+        return self._visits
 
     def _serve(self, jobs: Iterable[Job]) -> None:
         by_database: dict[str, list[Job]] = {}

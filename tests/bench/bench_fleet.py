@@ -5,7 +5,7 @@
 The daemon is a process of its own. Twenty targets are databases of one real server, the others are fakes in a
 process of their own, which answer as a real server did at the start of the run, with counters that advance: in
 each interval a tenth of the statements run, and one is replaced by a new one (see tests/support/fakes). Each of
-them has thirty sessions. CPU and growth are taken over whole minutes after the first two.
+them has three databases and thirty sessions. CPU and growth are taken over whole minutes after the first two.
 """
 
 import argparse

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from prometheus_client.core import Metric
+
 from daemon.board import Board, TargetView
 from daemon.clock import Ticker, system_now
 from daemon.health import Health
@@ -40,8 +42,15 @@ class World:
     writable: bool = True
     url: str = ""
     hold: threading.Event | None = None  # answers from the store wait for it
+    hold_metrics: threading.Event | None = None
     later_s: float = 0.0  # how far pgvigil's clock is beyond T0
     sources: Sources | None = None
+
+    def own(self) -> Sequence[Metric]:
+        """The daemon's own metrics."""
+        if self.hold_metrics is not None:
+            assert self.hold_metrics.wait(10)
+        return ()
 
     def publish(self, *views: TargetView) -> None:
         for each in views:
@@ -91,7 +100,7 @@ def serving(token: str = "") -> Iterator[World]:
     world.sources = Sources(
         board=world.board,
         health=Health(supervisor, world.board, lambda: {"orders-prod"}, lambda: world.writable),
-        exposition=Exposition(world.board, lambda: ()),
+        exposition=Exposition(world.board, world.own),
         incidents=world.incidents,
         incident=world.incident,
         history=lambda _number: (FIRED,),

@@ -62,12 +62,13 @@ def fleet(place: Path, *, real: int, fake: int) -> Iterator[Fleet]:
     """Everything runs, and nothing watches it yet."""
     with ExitStack() as stack:
         server = stack.enter_context(ScratchServer.start(binaries.best(), settings=_SETTINGS))
-        names = [f"real{number:03}" for number in range(real)]
-        _prepare(server, ("app", *names))
+        _prepare(server)
         for number in range(_SESSIONS):
             stack.enter_context(_session(server.dsn("app"), number))
         fakes = stack.enter_context(fakes_of(server.port))
         fakes.record("app", _USER)
+        names = [f"real{number:03}" for number in range(real)]
+        _create(server, names)  # not before: each fake would have all of them, too
         slack = stack.enter_context(FakeSlack())
         token = place / "token"
         token.write_text(slack.token, encoding="utf-8")
@@ -75,15 +76,20 @@ def fleet(place: Path, *, real: int, fake: int) -> Iterator[Fleet]:
         yield Fleet(server=server, fakes=fakes, slack=slack, token=token, ports=ports, real=names)
 
 
-def _prepare(server: ScratchServer, databases: Sequence[str]) -> None:
+def _prepare(server: ScratchServer) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {_USER} LOGIN IN ROLE pg_monitor")
-        for name in databases:
+        admin.execute("CREATE DATABASE app")
+        admin.execute("CREATE DATABASE reports")
+    fill(server.dsn("app"), ENTRIES)
+
+
+def _create(server: ScratchServer, databases: Sequence[str]) -> None:
+    for name in databases:
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {name}")
-    for name in databases[1:]:
         with psycopg.connect(server.dsn(name), autocommit=True) as admin:
             admin.execute("CREATE EXTENSION pg_stat_statements")
-    fill(server.dsn(databases[0]), ENTRIES)
 
 
 @contextmanager

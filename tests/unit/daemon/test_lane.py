@@ -217,7 +217,7 @@ def test_a_server_that_refuses_is_not_tried_for_every_database(line: Line) -> No
         attempts.append(database)
         raise ReadError(REFUSED)
 
-    lane = DatabasesLane("t/databases", system_now, pool=lambda: line.pool, connect=connect)
+    lane = DatabasesLane("t/databases", system_now, pool=line.pool, connect=connect)
     hold = threading.Event()
     lane.due(line.job("first", lambda _session: hold.wait(5), database="x"))
     poll(lambda: line.told, 5)
@@ -239,7 +239,7 @@ def test_one_unreadable_database_does_not_hide_the_others(line: Line) -> None:
             raise ReadError(refused)
         return line.connect(database)
 
-    lane = DatabasesLane("t/databases", system_now, pool=lambda: line.pool, connect=connect)
+    lane = DatabasesLane("t/databases", system_now, pool=line.pool, connect=connect)
     for database in ("gone", "shop"):
         lane.due(line.job(f"read {database}", database=database))
     poll(lambda: len(line.told) == 2, 5)

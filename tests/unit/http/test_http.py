@@ -13,6 +13,7 @@ import pytest
 
 from daemon.http import connections
 from daemon.http.app import build
+from daemon.http.probes import MOST_SCRAPES
 from daemon.http.server import HttpServer, bind
 from pgvigil.problems import SetupError
 from tests.support.views import down_view, incident, view
@@ -240,6 +241,23 @@ def test_probes_are_answered_beside_many_pages(world: World) -> None:
         finally:
             release.set()
         assert clients[0].recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_health_is_answered_beside_many_scrapes(world: World) -> None:
+    """Scrapes that take long are turned away from some number on."""
+    release = world.hold_metrics = threading.Event()
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        clients = [stack.enter_context(_connected(world)) for _ in range(2 * MOST_SCRAPES)]
+        try:
+            for client in clients:
+                client.sendall(request)
+            assert clients[-1].recv(4096).startswith(b"HTTP/1.1 503")
+            assert world.get("/healthz")[0] == 200
+        finally:
+            release.set()
+        assert clients[0].recv(4096).startswith(b"HTTP/1.1 200")
+    assert world.get("/metrics")[0] == 200
 
 
 def _connected(world: World) -> socket.socket:
