@@ -12,6 +12,7 @@ class AvailabilityRow(NamedTuple):
     started_at: datetime
     in_recovery: bool
     monitor: bool
+    server_at: datetime
 
 
 AVAILABILITY = Query(
@@ -23,6 +24,7 @@ AVAILABILITY = Query(
         Column(
             "monitor", "pg_has_role('pg_monitor', 'USAGE')", "Whether our role sees all sessions.", "flag"
         ),
+        Column("server_at", "clock_timestamp()", "Now, by the server's clock.", "timestamp"),
     ),
     source="",
 )
@@ -30,7 +32,13 @@ AVAILABILITY = Query(
 
 def read(reader: Reader) -> Availability:
     row: AvailabilityRow = reader.rows(AVAILABILITY)[0]
-    return Availability(up=True, started_at=row.started_at, in_recovery=row.in_recovery, monitor=row.monitor)
+    return Availability(
+        up=True,
+        started_at=row.started_at,
+        in_recovery=row.in_recovery,
+        monitor=row.monitor,
+        server_at=row.server_at,
+    )
 
 
 COLLECTOR = Collector(

@@ -1,10 +1,12 @@
 """The daemon's account of itself: what metrics and logs say of its own work."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from daemon.board import Board
 from daemon.fleet import Fleet
 from daemon.housekeeping import Housekeeping
 from daemon.lanes.pool import Pool
@@ -46,6 +48,7 @@ class Account:
     """Gathers counts from the parts; takes no lock of theirs for longer than a read."""
 
     store: Store
+    board: Board
     housekeeping: Housekeeping
     outboxes: Outboxes
     fleet: Fleet
@@ -59,6 +62,7 @@ class Account:
             rule_errors=self.fleet.rule_errors,
             config_ok=self.last_reload.successful,
             config_loaded_at=self.last_reload.success_at,
+            problems=Counter((one.target or "", one.slug) for one in self.board.problems),
             store_errors=self.store.errors,
             store_writable=self.store.writable,
             store_size_bytes=self.housekeeping.figures.size_bytes,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pgvigil.postgres.databases import Database
 
+LACKS_CONNECT = "the role lacks CONNECT on the database"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -47,6 +49,11 @@ class Following:
         self.followed = followed
         return change
 
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """Those that the role may not connect to for want of the privilege."""
+        return tuple(name for name, reason in self.not_covered.items() if reason == LACKS_CONNECT)
+
     def _wants(self, database: Database) -> bool:
         return self._by_name(database.name) and (not database.template or database.name in self._named)
 
@@ -55,5 +62,5 @@ class Following:
         if not database.connectable:
             return "the database does not allow connections"
         if not database.has_connect_privilege:
-            return "the role lacks CONNECT on the database"
+            return LACKS_CONNECT
         return None

@@ -101,7 +101,15 @@ def actions(steps: Iterable[Step]) -> list[dict[str, Any]]:
 
 
 def problem(item: Problem) -> dict[str, Any]:
-    return {"slug": item.slug, "sentence": item.sentence, "fix": item.fix, "docs": item.docs}
+    """`target` is null for pgvigil's own set-up."""
+    return {
+        "slug": item.slug,
+        "target": item.target,
+        "sentence": item.sentence,
+        "why": item.why,
+        "fix": item.fix,
+        "docs": item.docs,
+    }
 
 
 def target(view: TargetView) -> dict[str, Any]:

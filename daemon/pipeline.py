@@ -60,6 +60,16 @@ class Pipeline:
         self._parked: dict[str, float] = {}
         self._closed = False
 
+    @property
+    def rules(self) -> Mapping[str, BoundRule]:
+        """Those in force."""
+        return self._rules
+
+    @property
+    def texts_failure(self) -> Failure | None:
+        """Why the texts of statements could not be read the last time; None where they could."""
+        return self._statements.texts_failure
+
     def configure(self, rules: Mapping[str, BoundRule]) -> None:
         """Judge by these from the next reading on. One that threw gets another chance when it is not the same."""
         before, self._rules = self._rules, rules

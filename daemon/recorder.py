@@ -30,6 +30,12 @@ class Recorder:
         self._closed = False
 
     @property
+    def expected(self) -> frozenset[Key]:
+        """The readings that are due from time to time."""
+        with self._lock:
+            return frozenset(self._collectors)
+
+    @property
     def view(self) -> TargetView:
         return self._view
 
@@ -51,7 +57,6 @@ class Recorder:
             key = (collector, database)
             for known in (self._collectors, self._success_mono_s, self._due_mono_s):
                 known.pop(key, None)
-            self._problems.pop(reading_problem(collector, database), None)
 
     def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
         with self._lock:
@@ -152,8 +157,3 @@ class Recorder:
                 **changes,
             )
             self._board.publish(self._view)
-
-
-def reading_problem(collector: str, database: str | None) -> str:
-    """The key of what stands in the way of one reading."""
-    return f"reading {collector} {database or ''}"

@@ -1,102 +1,121 @@
-"""What people must mend at a target so that everything can be read: each said once, and shown while it lasts."""
+"""What people must mend, while the daemon runs: each said once, shown while it lasts, cleared when mended."""
 
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import structlog
 
-from daemon.recorder import Recorder, reading_problem
+from alerts.bound import BoundRule
+from daemon.board import Board
+from daemon.doctor.target import Diagnosis
+from daemon.recorder import Recorder
 from pgvigil.model.facts import Facts
+from pgvigil.model.failure import Failure
+from pgvigil.model.snapshot import Snapshot
 from pgvigil.problems import Problem
-from pgvigil.sql.grants import grant_after
-from pgvigil.sql.identifiers import quote_identifier
-from pgvigil.text import one_line
 
 log = structlog.get_logger(__name__)
 
 
 class Setup:
-    """The set-up problems of one target."""
+    """The set-up problems of one target. Thread-safe: its lanes report here at once."""
 
-    def __init__(self, target: str, recorder: Recorder) -> None:
+    def __init__(
+        self, target: str, recorder: Recorder, rules: Callable[[], Mapping[str, BoundRule]] = dict
+    ) -> None:
         self.target = target
         self._recorder = recorder
-        self._missing: set[str] = set()
+        self._rules = rules
+        self._diagnosis = Diagnosis(target)
+        self._lock = threading.Lock()
+        self._told: dict[str, Problem] = {}
 
     def learn(self, facts: Facts) -> None:
         """What the connection shows of the role and the extensions; clears what is mended."""
-        for extension in facts.extensions:
-            self._recorder.problem(_about(extension), None)
-        self._note("pg_monitor", not_pg_monitor(self.target, facts))
+        with self._lock:
+            self._diagnosis.learn(facts)
+            self._tell()
+
+    def refused(self, failure: Failure) -> None:
+        """No connection could be had."""
+        with self._lock:
+            self._diagnosis.refused(failure)
+            self._tell()
 
     def lacks(self, extension: str, collector: str) -> str:
         """No watched database has the extension, so that `collector` is not read; the sentence that says so."""
-        problem = extension_missing(self.target, extension, collector)
-        self._missing.add(extension)
-        self._note(_about(extension), problem)
-        return problem.sentence
+        with self._lock:
+            sentence = self._diagnosis.lacks(extension, collector)
+            self._tell()
+        return sentence
 
     def needed(self, extensions: Collection[str]) -> None:
         """Only these are asked for from now on: that another one is missing matters no more."""
-        for extension in self._missing - {*extensions}:
-            self._missing.discard(extension)
-            self._note(_about(extension), None)
+        with self._lock:
+            self._diagnosis.needed(extensions)
+            self._tell()
 
-    def denied(self, collector: str, database: str | None, message: str, role: str) -> None:
+    def denied(self, collector: str, database: str | None, message: str) -> None:
         """The role may not read what the collector reads: said until a reading succeeds."""
-        problem = privilege_missing(self.target, collector, database, message, role)
-        self._note(reading_problem(collector, database), problem)
+        with self._lock:
+            self._diagnosis.denied(collector, database, message)
+            self._tell()
 
-    def read(self, collector: str, database: str | None) -> None:
-        """A reading succeeded: it lacks no privilege."""
-        self._note(reading_problem(collector, database), None)
+    def read(self, snapshot: Snapshot[Any]) -> None:
+        """A reading succeeded: it lacks no privilege, and may show what people should change."""
+        with self._lock:
+            self._diagnosis.read(snapshot)
+            self._tell()
 
-    def _note(self, key: str, problem: Problem | None) -> None:
-        if not self._recorder.problem(key, problem):
+    def closed_databases(self, names: Collection[str]) -> None:
+        """The role may not connect to these."""
+        with self._lock:
+            self._diagnosis.closed_databases(names)
+            self._tell()
+
+    def texts(self, failure: Failure | None) -> None:
+        """How the last reading of texts ended."""
+        with self._lock:
+            self._diagnosis.texts(failure)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._diagnosis.keep(self._recorder.expected)
+        problems = self._diagnosis.problems(self._rules())
+        if problems == self._told:
             return
-        if problem is not None:
-            log.warning(
-                "setup_problem",
-                target=self.target,
-                slug=problem.slug,
-                sentence=problem.sentence,
-                fix=problem.fix,
-            )
+        for key in self._told.keys() - problems.keys():
+            self._recorder.problem(key, None)
+        for key, problem in problems.items():
+            self._recorder.problem(key, problem)
+            if key not in self._told or self._told[key].slug != problem.slug:
+                say(problem)
+        self._told = problems
         self._recorder.publish()
 
 
-def _about(extension: str) -> str:
-    return f"extension {extension}"
+class OwnSetup:
+    """The problems of pgvigil's own set-up, by who sees them: each source answers for all of its own."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._lock = threading.Lock()
+        self._noted: dict[str, Mapping[str, Problem]] = {}
+
+    def note(self, source: str, problems: Iterable[Problem]) -> None:
+        """These and no others are what `source` sees now."""
+        found = {f"{source} {problem.slug} {problem.sentence}": problem for problem in problems}
+        with self._lock:
+            for key in self._noted.get(source, {}).keys() - found.keys():
+                self._board.note(key, None)
+            for key, problem in found.items():
+                if self._board.note(key, problem):
+                    say(problem)
+            self._noted[source] = found
 
 
-def not_pg_monitor(target: str, facts: Facts) -> Problem | None:
-    """None where the role sees everything."""
-    if facts.monitor:
-        return None
-    role = quote_identifier(facts.role)
-    return Problem(
-        slug="not-pg-monitor",
-        sentence=f"{target}: role {role} is not a member of pg_monitor,"
-        " so sessions and statements of other roles are hidden",
-        fix=f"GRANT pg_monitor TO {role}",
-        target=target,
-    )
-
-
-def extension_missing(target: str, extension: str, collector: str) -> Problem:
-    return Problem(
-        slug="extension-missing",
-        sentence=f"{target}: no watched database has the extension {extension}, so {collector} is not read",
-        fix=f"add it to shared_preload_libraries if it needs that, then CREATE EXTENSION {extension} in one database",
-        target=target,
-    )
-
-
-def privilege_missing(target: str, collector: str, database: str | None, message: str, role: str) -> Problem:
-    where = "" if database is None else f" in database {one_line(database, 63)}"
-    grant = grant_after(message, role) or "grant the role what the error names"
-    return Problem(
-        slug="privilege-missing",
-        sentence=f"{target}: role {role} may not read what {collector} needs{where}: {message}",
-        fix=f"{grant}; deploy/grants.sql has the least that pgvigil needs",
-        target=target,
-    )
+def say(problem: Problem) -> None:
+    """One line of the log."""
+    about = {} if problem.target is None else {"target": problem.target}
+    log.warning("setup_problem", **about, slug=problem.slug, sentence=problem.sentence, fix=problem.fix)

@@ -13,6 +13,7 @@ from alerts.outbox.worker import OutboxWorker
 from daemon.clock import Now
 from daemon.owed import Owed
 from daemon.settings.settings import BoundSink, Settings
+from daemon.setup import OwnSetup
 from pgvigil.plugins import Params, Sink
 from pgvigil.problems import Problem, SetupError
 from pgvigil.redact import redact
@@ -31,11 +32,14 @@ class Outbox(NamedTuple):
 class Outboxes:
     """By the sink's name. What readers see is replaced as a whole, so that they need no lock."""
 
-    def __init__(self, store: Store, now: Now, owed: Owed, looked: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: Store, now: Now, owed: Owed, looked: Callable[[], bool], setup: OwnSetup
+    ) -> None:
         self._store = store
         self._now = now
         self._owed = owed
         self._looked = looked
+        self._setup = setup
         self._boxes: Mapping[str, Outbox] = {}
         self._leaving: dict[str, OutboxWorker] = {}  # replaced or removed; a call may still be under way
 
@@ -80,10 +84,11 @@ class Outboxes:
             self._leaving[name] = box.worker
             if name in boxes:
                 log.info("sink_replaced", sink=name)
+            self._setup.note(_of(name), ())
         for name in boxes:
-            self._owed.cancel(_debt(name))
+            self._owed.cancel(_of(name))
         for name in gone.keys() - boxes.keys():
-            self._owed.add(_debt(name), partial(self._leave, name, gone[name].worker))
+            self._owed.add(_of(name), partial(self._leave, name, gone[name].worker))
 
     def adopt(self, boxes: Mapping[str, Outbox]) -> None:
         """At the start: these it will be; `start` sets them to work."""
@@ -91,7 +96,7 @@ class Outboxes:
 
     def start(self) -> None:
         for name in sorted(self._store.deliveries.sinks() - self._boxes.keys()):
-            self._owed.add(_debt(name), partial(self._leave, name, None))
+            self._owed.add(_of(name), partial(self._leave, name, None))
         for box in self._boxes.values():
             box.worker.start()
 
@@ -103,9 +108,23 @@ class Outboxes:
         present = self._boxes.get(name)
         if present is not None and present.made_of == made_of:
             return present
-        sink = _built(name, lambda: bound.kind.build(name, bound.params, public_url))
+        sink = built(name, lambda: bound.kind.build(name, bound.params, public_url))
         limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
-        return Outbox(OutboxWorker(name, sink, self._store, self._now, limits, settled=self._looked), made_of)
+        worker = OutboxWorker(
+            name,
+            sink,
+            self._store,
+            self._now,
+            limits,
+            settled=self._looked,
+            noted=lambda problems: self._note(name, worker, problems),
+        )
+        return Outbox(worker, made_of)
+
+    def _note(self, name: str, worker: OutboxWorker, problems: tuple[Problem, ...]) -> None:
+        """What the sink says of its set-up, unless it is leaving."""
+        if worker not in self._leaving.values():
+            self._setup.note(_of(name), problems)
 
     def _start(self, name: str, box: Outbox, boxes: Mapping[str, Outbox]) -> None:
         present = self._boxes.get(name)
@@ -114,7 +133,7 @@ class Outboxes:
             box.worker.start(None if before is None else before.ended)
         except RuntimeError as error:
             self.discard(boxes)
-            raise SetupError(_not_built(name, str(error))) from error
+            raise SetupError(_notbuilt(name, str(error))) from error
 
     def _leave(self, name: str, worker: OutboxWorker | None) -> bool:
         if worker is not None and not worker.ended.is_set():
@@ -125,7 +144,7 @@ class Outboxes:
         return True
 
 
-def _debt(name: str) -> str:
+def _of(name: str) -> str:
     return f"sink {name}"
 
 
@@ -140,17 +159,18 @@ def _secrets(params: Params) -> Iterable[bytes | None]:
                 yield None
 
 
-def _built(name: str, build: Callable[[], Sink]) -> Sink:
+def built(name: str, build: Callable[[], Sink]) -> Sink:
+    """What `build` makes. Raises SetupError, also for a defect in the sink's code."""
     try:
         return build()
     except SetupError:
         raise
     except Exception as error:  # the sink's boundary
         log.exception("sink_bug", sink=name)
-        raise SetupError(_not_built(name, f"it threw {type(error).__name__}")) from error
+        raise SetupError(_notbuilt(name, f"it threw {type(error).__name__}")) from error
 
 
-def _not_built(name: str, reason: str) -> Problem:
+def _notbuilt(name: str, reason: str) -> Problem:
     return Problem(
         slug="sink-not-built",
         sentence=f"The sink {name} cannot be set up: {redact(reason)}.",

@@ -1,11 +1,12 @@
 """Statement statistics of one target: from readings to deltas, texts and series."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
 
 from daemon.board import StatementSeries, TopStatement, TopStatements
+from pgvigil.model.failure import Failure
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.errors import ReadError
@@ -15,7 +16,7 @@ from pgvigil.statements import StatementChanges, StatementsReading
 from pgvigil.store import StoreError
 from queries.delta import StatementDeltas
 from queries.recent import Recent, Spent
-from queries.texts import Texts, TextStore
+from queries.texts import TextKey, Texts, TextStore
 from queries.topk import StickyTop
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ class Statements:
 
     def __init__(self, target: str, store: TextStore, *, top_k: int, interval_s: float) -> None:
         self.text = Texts(target, store, interval_s=interval_s)
+        self.texts_failure: Failure | None = None  # of the last reading of texts
         self._target = target
         self._deltas = StatementDeltas()
         self._top_k = top_k
@@ -107,9 +109,22 @@ class Statements:
         """Read the texts that rules asked for, if it is time. A failure costs the text and nothing else."""
         try:
             with session.within(TEXTS_TIMEOUT_S):
-                self.text.refresh(session, moment)
+                if self.text.refresh(session, moment):
+                    self.texts_failure = None
         except (ReadError, StoreError) as error:
+            if isinstance(error, ReadError):
+                self.texts_failure = error.failure
             log.warning("texts_not_read", target=self._target, error=str(error))
+
+
+class Unstored:
+    """Texts are for one look only."""
+
+    def get(self, _target: str, _keys: Collection[TextKey]) -> dict[TextKey, str]:
+        return {}
+
+    def put(self, _target: str, _texts: Mapping[TextKey, str]) -> None:
+        return None
 
 
 def reading_of(snapshot: Snapshot[Any], statements: Statements) -> Snapshot[Any] | Delta[Any]:

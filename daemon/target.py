@@ -19,6 +19,7 @@ from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
+from daemon.statements import FEED
 from daemon.ticks import Ticks
 from pgvigil.model.availability import Availability
 from pgvigil.model.facts import Facts
@@ -71,7 +72,7 @@ class Target:
         self._scheduled = scheduled
         self._pipeline = pipeline
         self._recorder = recorder
-        self._setup = Setup(name, recorder)
+        self._setup = Setup(name, recorder, lambda: pipeline.rules)
         self._home = Home(name, connect, home_extensions(scheduled.values()), self._look_around)
         self._freshness = Once(workers.polls, self._judge_freshness)
         self._following = following
@@ -194,7 +195,11 @@ class Target:
         self._follow(tick=True)
 
     def _follow(self, *, tick: bool) -> None:
-        self._server.due(Job(key="databases", run=self._databases.follow, failed=nothing, rank=1), tick=tick)
+        self._server.due(Job(key="databases", run=self._list, failed=nothing, rank=1), tick=tick)
+
+    def _list(self, session: Session) -> None:
+        self._databases.follow(session)
+        self._setup.closed_databases(self._following.closed)
 
     def _tick_freshness(self) -> None:
         before, self._ticked = self._ticked, self._now()
@@ -249,7 +254,7 @@ class Target:
         snapshot = read(self.name, scheduled, database, session, self._now)
         ended = Moment(snapshot.taken_at, snapshot.mono_s)
         self._recorder.succeeded(collector.name, database, snapshot.duration_s, ended)
-        self._setup.read(collector.name, database)
+        self._setup.read(snapshot)
         log.debug(
             "read",
             target=self.name,
@@ -263,6 +268,8 @@ class Target:
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:
         self._pipeline.take(snapshot, session)
+        if snapshot.collector == FEED:
+            self._setup.texts(self._pipeline.texts_failure)
         on = snapshot.collector in self._scheduled
         self._recorder.publish(**(gauges(snapshot) if on else OFF.get(snapshot.collector, {})))
         self._databases.fetch_names()
@@ -271,7 +278,7 @@ class Target:
         self._tried.add((collector, database))
         self._recorder.failed(collector, database, failure)
         if failure.kind is FailureKind.PRIVILEGE and self._pipeline.facts is not None:
-            self._setup.denied(collector, database, failure.message, self._pipeline.facts.role)
+            self._setup.denied(collector, database, failure.message)
         if collector == _FIRST and self._down_since is None:  # connected, and yet no query is answered
             self._recorder.availability(Availability(up=False, failure=failure), self._now())
         self._recorder.publish(**BLANK.get(collector, {}))
@@ -369,6 +376,7 @@ class Target:
         if self._attempts == 1:
             log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)
         self._recorder.availability(availability, moment)
+        self._setup.refused(failure)
         self._pipeline.unavailable(availability, moment, told=self._unreachable)
 
 

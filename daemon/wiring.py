@@ -1,6 +1,6 @@
 """Puts the parts together: from checked settings to a daemon that runs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from daemon.account import Account, log_transitions
 from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
 from daemon.descriptors import Descriptors
+from daemon.doctor.store import store_problems
 from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
@@ -32,6 +33,7 @@ from daemon.reload import Changes, LastReload, changes
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
+from daemon.setup import OwnSetup
 from daemon.sinks import Outbox, Outboxes
 from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
@@ -39,7 +41,6 @@ from daemon.systemd import NOBODY, ServiceManager
 from daemon.target import Workers
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
-from pgvigil.problems import Problem
 from pgvigil.store import Store
 from pgvigil.store.care import Keep
 
@@ -77,7 +78,7 @@ class Daemon:
         self._now = now
         self.board = Board()
         self.last_reload = LastReload(now().utc)
-        self._noted: Collection[str] = ()
+        self._setup = OwnSetup(self.board)
         self._pushing = False
         with ExitStack() as undo:
             listener = bind(str(settings.daemon.listen))
@@ -86,7 +87,7 @@ class Daemon:
             undo.callback(self._store.close)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
-            self._outboxes = Outboxes(self._store, now, self._owed, looked)
+            self._outboxes = Outboxes(self._store, now, self._owed, looked, self._setup)
             self._heartbeat = Heartbeat(self._store, now, settings.daemon.digest_after_s)
             boxes = self._outboxes.prepare(settings)
             undo.callback(self._outboxes.discard, boxes)
@@ -103,6 +104,7 @@ class Daemon:
             self._account = Account(
                 store=self._store,
                 housekeeping=self._housekeeping,
+                board=self.board,
                 outboxes=self._outboxes,
                 fleet=self._fleet,
                 last_reload=self.last_reload,
@@ -123,7 +125,8 @@ class Daemon:
 
     def start(self) -> None:
         """Take up where the last run ended, and begin."""
-        self._note(self._settings.problems)
+        self._setup.note("configuration", self._settings.problems)
+        self._setup.note("store", store_problems(self._store.path))
         self._heartbeat.take_up(sorted(self._outboxes.workers))
         self._outboxes.start()
         self._http.start()
@@ -158,7 +161,7 @@ class Daemon:
             self._fleet.catch_up()
             before, self._settings = self._settings, settings
         self._supervisor.watch(self._loops())
-        self._note(settings.problems)
+        self._setup.note("configuration", settings.problems)
         if settings.metrics.push_url != before.metrics.push_url:
             self._start_pushing()
         if settings.daemon.log_level != before.daemon.log_level:
@@ -236,7 +239,8 @@ class Daemon:
         )
 
     def _routing(self, settings: Settings) -> Router:
-        return Router(settings.routes, tuple(settings.sinks), self._report)
+        self._setup.note("routes", ())  # what matches none is seen as incidents come
+        return Router(settings.routes, tuple(settings.sinks), lambda one: self._setup.note("routes", [one]))
 
     def _loops(self) -> list[Loop]:
         lanes = [
@@ -285,19 +289,6 @@ class Daemon:
     def _settle(self) -> None:
         if self._owed:
             self._settling.submit()
-
-    def _note(self, problems: Sequence[Problem]) -> None:
-        """Say what is new of what people should change, and clear what is mended."""
-        noted = {f"configuration {one.slug} {one.sentence}": one for one in problems}
-        for key in {*self._noted} - noted.keys():
-            self.board.note(key, None)
-        for key, problem in noted.items():
-            if self.board.note(key, problem):
-                self._report(problem)
-        self._noted = noted.keys()
-
-    def _report(self, problem: Problem) -> None:
-        log.warning("setup_problem", slug=problem.slug, sentence=problem.sentence, fix=problem.fix)
 
     def _start_pushing(self) -> None:
         if self._pushing:

@@ -16,6 +16,7 @@ from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.query import Query
+from pgvigil.problems import Problem
 from pgvigil.units import DurationS, Percent
 
 Payload = TypeVar("Payload")
@@ -233,8 +234,11 @@ class Sink(Protocol):
     def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
         """The handle of the message that told `digest` (its key decides) at `told_at`, or None when there is none."""
 
-    def check(self) -> tuple[str, ...]:
-        """Sentences about what is wrong with the set-up (token, channel, scopes); empty when all is well."""
+    def check(self) -> tuple[Problem, ...]:
+        """What is wrong with the set-up (token, channel, scopes); empty when all is well. Sends nothing.
+
+        Raises DeliveryError when the destination cannot be asked: that is no matter of set-up.
+        """
 
     @property
     def fallbacks(self) -> Mapping[str, int]:

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that people must change. `slug` is stable, is a metric label, and is an anchor in the docs."""
+    """Something that people must change. `slug` is stable, is a metric label, and is an anchor in the docs.
+
+    `fix` is a command to copy (SQL ends with a semicolon) or an imperative; `why` says what it costs to leave it.
+    """
 
     slug: str
     sentence: str
     fix: str
     target: str | None = None
+    why: str = ""
 
     @property
     def docs(self) -> str:

@@ -53,6 +53,23 @@ TEXTS = Query(
 )
 
 
+class TextCount(NamedTuple):
+    entries: int
+    texts: int
+
+
+COUNT = Query(
+    name="statement_texts_count",
+    row=TextCount,
+    columns=(
+        Column("entries", "count(*)", "Entries that the role may see.", "count"),
+        Column("texts", "count(query)", "Those of them that have a text.", "count"),
+    ),
+    source="FROM {schema}.pg_stat_statements(true) WHERE queryid IS NOT NULL",
+    extension="pg_stat_statements",
+)
+
+
 def fetch(reader: Reader, keys: Collection[TextKey]) -> dict[TextKey, str]:
     """The texts of `keys` that the server has, without literals; OWN for our own. Raises ReadError.
 
@@ -97,25 +114,26 @@ class Texts:
                 self._wanted[key] = None
             return text
 
-    def refresh(self, reader: Reader, moment: Moment) -> None:
-        """Look for what was asked for: in the store, and if it is time on the server.
+    def refresh(self, reader: Reader, moment: Moment) -> bool:
+        """Look for what was asked for: in the store, and if it is time on the server; True when it asked there.
 
         Raises ReadError; then it rests longer, and what was asked for stays asked for.
         """
         wanted = self._due(moment)
         if not wanted:
-            return
+            return False
         stored = self._store.get(self._target, wanted)
         self._learn(stored)
         rest = wanted - stored.keys()
         if not rest or moment.mono_s < self._rests_until_s:
-            return
+            return False
         self._rests_until_s = moment.mono_s + FAILED_REST_S
         read = fetch(reader, rest)
         self._rests_until_s = moment.mono_s + self._rest_s
         self._learn(read)
         self._miss(rest - read.keys(), moment)
         self._store.put(self._target, read)
+        return True
 
     def _due(self, moment: Moment) -> frozenset[TextKey]:
         with self._lock:

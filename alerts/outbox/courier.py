@@ -28,6 +28,7 @@ from pgvigil.model.delivery import (
 from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
+from pgvigil.problems import Problem
 from pgvigil.store import Store, StoreError
 
 T = TypeVar("T")
@@ -37,6 +38,13 @@ _CLOCK_STEP_S = 2.0
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the worker was told to stop
     """There is no more time. What is under way is taken up at the next start."""
+
+
+Noted = Callable[[tuple[Problem, ...]], None]
+
+
+def ignored(_problems: tuple[Problem, ...]) -> None:
+    """Nobody wants to hear what is wrong with the set-up."""
 
 
 class Courier:
@@ -53,8 +61,12 @@ class Courier:
         record: Record,
         pause: Callable[[float], None],
         settled: Callable[[], bool] = lambda: True,
+        noted: Noted = ignored,
     ) -> None:
         self._name = name
+        self._noted = noted
+        self._check_at_s = clock().mono_s
+        self._checked_with = 0  # failures that people must mend, when the set-up was last looked at
         self._sink = sink
         self._incidents = store.incidents
         self._deliveries = store.deliveries
@@ -84,12 +96,29 @@ class Courier:
         return self._herald.waiting
 
     def check(self) -> None:
-        """At start, before anything is sent: the sink looks at its set-up (and learns a channel's id by its name)."""
+        """The sink looks at its set-up: at start, before anything is sent (it learns a channel's id by its name), and
+        from time to time; what it found is said to `noted`.
+        """
+        again_s = self._limits.check_again_s
         try:
-            for sentence in self._sink.check():
-                self._record.problem(sentence)
+            found = self._sink.check()
+        except DeliveryError as error:
+            self._record.unchecked(error)
         except Exception as error:  # noqa: BLE001 - the boundary of the sink
             self._record.bug(error)
+        else:
+            self._record.checked()
+            self._noted(found)
+            again_s = again_s if found else self._limits.check_s
+        self._check_at_s = self._clock().mono_s + again_s
+        self._checked_with = self._record.misconfigured
+
+    @property
+    def check_in_s(self) -> float:
+        """Until the next look at the set-up; at once when calls say another thing of it than when it was last seen."""
+        if self._record.misconfigured != self._checked_with:
+            return 0.0
+        return max(0.0, self._check_at_s - self._clock().mono_s)
 
     def step(self) -> float | None:
         """Bring the most urgent row further. Returns the seconds until the next step, None until woken.

@@ -20,6 +20,8 @@ class OutboxLimits:
     looks: int = 2  # before what is not found counts as not arrived
     between_looks_s: float = 2.0
     store_retry_s: float = 1.0
+    check_s: float = 3600.0  # between two looks at a set-up in which nothing was wrong
+    check_again_s: float = 60.0  # where something was, or the destination could not be asked
     settle_s: float = 60.0  # that a digest waits at most for the first look around
     settle_poll_s: float = 0.5
     digest_for_s: float = 900.0  # that a digest may fail before all is said one by one

@@ -27,7 +27,7 @@ _LEVELS = {
     "delivery_failed": "warning",
     "sink_misconfigured": "error",
     "sink_recovered": "info",
-    "sink_problem": "warning",
+    "sink_unchecked": "warning",
     "sink_bug": "error",
     "outbox_store_failed": "warning",
 }
@@ -62,6 +62,7 @@ class Record:
         self._outcomes = dict.fromkeys(OUTCOMES, 0)
         self._delivered = self._retries = self._adopted = self._marked = 0
         self._outage = 0  # failures in a row that mean that the destination is down
+        self._unchecked = False
         self.misconfigured = 0  # failures in a row that people must mend
 
     def stats(self) -> OutboxStats:
@@ -125,9 +126,14 @@ class Record:
         name = "sink_misconfigured" if misconfigured else event
         self._say(name, **fields, kind=error.kind.value, error=str(error))
 
-    def problem(self, sentence: str) -> None:
-        """What is wrong with the set-up, as far as the sink can see before it has sent anything."""
-        self._say("sink_problem", problem=sentence)
+    def unchecked(self, error: DeliveryError) -> None:
+        """The destination could not be asked what is wrong with the set-up; said once, until it could."""
+        if not self._unchecked:
+            self._say("sink_unchecked", kind=error.kind.value, error=str(error))
+        self._unchecked = True
+
+    def checked(self) -> None:
+        self._unchecked = False
 
     def bug(self, error: Exception) -> None:
         self._say("sink_bug", error=type(error).__name__, exc_info=error)

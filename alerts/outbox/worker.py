@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from alerts.outbox.courier import Courier, Interrupted
+from alerts.outbox.courier import Courier, Interrupted, Noted, ignored
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import OnEvent, OutboxStats, Record, log_event
 from pgvigil.model.moment import Moment
@@ -20,7 +20,8 @@ class OutboxWorker:
 
     `wake` after every commit; between, it sleeps until the next row is to be tried again. The settings of
     `limits` that pace the calls fit Slack; a local sink may have `between_calls_s` 0. `settled` says that
-    everything was looked at once since the start: after a pause nothing is sent before.
+    everything was looked at once since the start: after a pause nothing is sent before. `noted` hears what is
+    wrong with the sink's set-up, each time that it was looked at.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class OutboxWorker:
         limits: OutboxLimits | None = None,
         *,
         settled: Callable[[], bool] = lambda: True,
+        noted: Noted = ignored,
         on_event: OnEvent = log_event,
     ) -> None:
         self.name = name
@@ -40,7 +42,15 @@ class OutboxWorker:
         self._limits = limits or OutboxLimits()
         self._record = Record(name, on_event)
         self._courier = Courier(
-            name, sink, store, clock, self._limits, record=self._record, pause=self._pause, settled=settled
+            name,
+            sink,
+            store,
+            clock,
+            self._limits,
+            record=self._record,
+            pause=self._pause,
+            settled=settled,
+            noted=noted,
         )
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -147,10 +157,13 @@ class OutboxWorker:
     def _step(self) -> float | None:
         self._beat_s = self._clock().mono_s
         try:
-            return self._courier.step()
+            wait_s = self._courier.step()
         except StoreError as error:
             self._record.store_failed(error)
             return self._limits.store_retry_s
+        if wait_s != 0 and not self._stop.is_set() and self._courier.check_in_s == 0:
+            self._courier.check()
+        return wait_s
 
     def _sleep(self, wait_s: float | None) -> None:
         """Until woken or `wait_s` is over; raises Interrupted when stopping and nothing is left for the time."""
@@ -160,7 +173,8 @@ class OutboxWorker:
         if wait_s == 0:
             return
         self._idle = True
-        self._wake.wait(wait_s)
+        check_s = self._courier.check_in_s
+        self._wake.wait(check_s if wait_s is None else min(wait_s, check_s))
         self._idle = False
 
     def _pause(self, wait_s: float) -> None:

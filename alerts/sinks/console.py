@@ -18,6 +18,7 @@ from pgvigil.model.evidence import Block, Step
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.plugins import Params, Sink, SinkKind
+from pgvigil.problems import Problem
 from pgvigil.text import printable
 
 _LITERAL_LIMIT = 8_000
@@ -44,7 +45,8 @@ class ConsoleSink:
     digest_lines = 1_000
     fallbacks: Mapping[str, int] = MappingProxyType({})  # a terminal refuses nothing
 
-    def __init__(self, stream: TextIO, params: ConsoleParams) -> None:
+    def __init__(self, name: str, stream: TextIO, params: ConsoleParams) -> None:
+        self._name = name
         self._stream = stream
         self._json = params.format == "json"
         self._colour = params.colour == "always" or (params.colour == "auto" and stream.isatty())
@@ -79,9 +81,9 @@ class ConsoleSink:
         """See `Sink.find_digest`: there is no way."""
         raise CannotLookError(_BLIND)
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[Problem, ...]:
         """See `Sink.check`."""
-        return ("the console sink's stream is closed",) if self._stream.closed else ()
+        return (_closed(self._name),) if self._stream.closed else ()
 
     def close(self) -> None:
         """The stream is not ours to close."""
@@ -140,6 +142,15 @@ def step_lines(number: int, step: Step) -> Iterator[str]:
         yield from (f"       {line}" for line in fit_block(step.sql, _LITERAL_LIMIT).split("\n"))
 
 
+def _closed(sink: str) -> Problem:
+    return Problem(
+        slug="console-closed",
+        sentence=f"The sink {sink} has nowhere to write: its stream is closed.",
+        why="Whatever started pgvigil closed its standard output or error.",
+        fix=f"Start pgvigil with the stream open, or name the other one in [sinks.{sink}].",
+    )
+
+
 def as_json(act: Act, incident: Incident, shown: View) -> str:
     """One line: what is told of which incident, and the parts of the message."""
     head = {
@@ -173,8 +184,8 @@ def digest_json(digest: Digest, shown: DigestView) -> str:
     return json.dumps(head | {"incidents": told, "message": asdict(shown)}, ensure_ascii=True)
 
 
-def _build(_name: str, params: ConsoleParams, _public_url: str) -> Sink:
-    return ConsoleSink(sys.stdout if params.stream == "stdout" else sys.stderr, params)
+def _build(name: str, params: ConsoleParams, _public_url: str) -> Sink:
+    return ConsoleSink(name, sys.stdout if params.stream == "stdout" else sys.stderr, params)
 
 
 SINK = SinkKind(

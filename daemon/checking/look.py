@@ -7,11 +7,11 @@ from typing import Any
 from daemon.checking.result import NotCovered
 from daemon.checking.sessions import Sessions
 from daemon.clock import Now
+from daemon.doctor.target import Diagnosis
 from daemon.following import Following
 from daemon.lanes.attempt import attempt
 from daemon.lanes.lane import TARGET_WIDE
 from daemon.reading import Scheduled, own_reading, read
-from daemon.setup import extension_missing, not_pg_monitor, privilege_missing
 from daemon.statements import FEED, Statements, reading_of
 from pgvigil.model.availability import Availability
 from pgvigil.model.facts import Facts
@@ -20,7 +20,6 @@ from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import LaneKind
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.session import Session, list_databases
-from pgvigil.problems import Problem
 
 _AVAILABILITY = "availability"
 Place = tuple[str | None, str | None]  # database, collector
@@ -43,6 +42,7 @@ class Look:
         target: str,
         *,
         now: Now,
+        role: str = "",
         sessions: Sessions,
         scheduled: Iterable[Scheduled],
         following: Following,
@@ -50,9 +50,10 @@ class Look:
     ) -> None:
         self.taken: dict[Place, Taken] = {}
         self.not_covered: dict[Place, NotCovered] = {}
-        self.problems: dict[str, Problem] = {}
+        self.diagnosis = Diagnosis(target)
         self.up: bool | None = None
         self._target = target
+        self._role = role  # who the DSN says that we are
         self._now = now
         self._sessions = sessions
         self._following = following
@@ -67,12 +68,14 @@ class Look:
     def database_names(self) -> Mapping[int, str]:
         return self._following.names
 
-    def take(self, sample_s: float, wait: Callable[[float], object]) -> None:
-        """Read everything. Without a `sample_s` the views that tell only by their change are left out."""
-        if not sample_s:
+    def take(self, sample_s: float, wait: Callable[[float], object], *, whole: bool = False) -> None:
+        """Read everything. Without a `sample_s` the views that tell only by their change are left out, unless the
+        `whole` is to be read once.
+        """
+        if not sample_s and not whole:
             self._of_server = [each for each in self._of_server if not self._skipped(each)]
         try:
-            self._note_problems(self._sessions.server())
+            self.diagnosis.learn(self._sessions.server().facts)
             self.up = True
             self._visit_databases()
             self._read_server()
@@ -92,19 +95,14 @@ class Look:
         self.leave_out(None, name, reason, chosen=True)
         return True
 
-    def _note_problems(self, session: Session) -> None:
-        problem = not_pg_monitor(self._target, session.facts)
-        if problem is not None:
-            self.problems[problem.slug] = problem
-
     def _read_server(self) -> None:
         for scheduled in self._of_server:
             session = self._sessions.server()
+            self.diagnosis.learn(session.facts)
             extension = scheduled.lacks(session.facts)
             if extension is not None:
-                problem = extension_missing(self._target, extension, scheduled.collector.name)
-                self.problems[f"{problem.slug} {extension}"] = problem
-                self.leave_out(None, scheduled.collector.name, problem.sentence)
+                sentence = self.diagnosis.lacks(extension, scheduled.collector.name)
+                self.leave_out(None, scheduled.collector.name, sentence)
                 continue
             self._read(scheduled, None, session)
             if (
@@ -116,6 +114,7 @@ class Look:
         """The server cannot be reached, or not any more: whatever was not read by now is not covered."""
         moment = self._now()
         self.up = False
+        self.diagnosis.refused(failure, self._role)
         availability = Availability(up=False, failure=failure, down_since=moment.utc, attempts=1)
         reading = own_reading(self._target, _AVAILABILITY, availability, 0.0, moment)
         self.taken[None, _AVAILABILITY] = Taken(reading, None, None)
@@ -130,6 +129,7 @@ class Look:
             self.leave_out(None, "databases", databases.message)
             return
         self._following.update(databases)
+        self.diagnosis.closed_databases(self._following.closed)
         if not self._of_databases and not any(each.lacks(session.facts) for each in self._of_server):
             return
         for database, reason in self._following.not_covered.items():
@@ -162,19 +162,18 @@ class Look:
             lambda: read(self._target, scheduled, database, session, self._now), lane=self._target, job=name
         )
         if isinstance(snapshot, Failure):
-            self._unread(name, database, snapshot, session)
+            self._unread(name, database, snapshot)
             return
+        self.diagnosis.read(snapshot)
         before = self.taken.get(place)
         reading = reading_of(snapshot, self._statements)
         self.taken[place] = Taken(reading, before.reading if before else None, session.facts)
         self.not_covered.pop(place, None)
 
-    def _unread(self, collector: str, database: str | None, failure: Failure, session: Session) -> None:
+    def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
         self.leave_out(database, collector, failure.message)
         if failure.kind is FailureKind.PRIVILEGE:
-            role = session.facts.role
-            problem = privilege_missing(self._target, collector, database, failure.message, role)
-            self.problems[problem.sentence] = problem
+            self.diagnosis.denied(collector, database, failure.message)
 
     def leave_out(
         self, database: str | None, collector: str | None, reason: str, *, chosen: bool = False

@@ -1,7 +1,7 @@
 """The pass itself: several targets at a time, each on a thread of its own."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
@@ -16,13 +16,12 @@ from daemon.names import Names
 from daemon.reading import home_extensions, scheduled
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
-from daemon.statements import Statements
+from daemon.statements import Statements, Unstored
 from pgvigil.model.failure import Failure
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.names import relation_names
 from pgvigil.postgres.session import connect
-from queries.texts import TextKey
 
 
 class Pass:
@@ -67,7 +66,7 @@ class Pass:
             lambda database: connect(target.server, limits=self._limits, database=database),
             home_extensions(collectors),
         )
-        statements = Statements(target.name, _Unstored(), top_k=0, interval_s=0.0)
+        statements = Statements(target.name, Unstored(), top_k=0, interval_s=0.0)
         following = Following(target.wants_database, target.databases)
         names = Names()
         with closing(sessions):
@@ -102,13 +101,3 @@ class Pass:
             if oid in databases:
                 with suppress(ReadError), sessions.visiting(databases[oid]) as session:
                     names.learn(oid, relation_names(session, relations))
-
-
-class _Unstored:
-    """Texts are for this pass only."""
-
-    def get(self, _target: str, _keys: Collection[TextKey]) -> dict[TextKey, str]:
-        return {}
-
-    def put(self, _target: str, _texts: Mapping[TextKey, str]) -> None:
-        return None

@@ -88,7 +88,7 @@ class Judging:
             findings=tuple(_in_order(over_all or seen, explained_by)),
             explained_by=explained_by,
             not_covered=tuple(each for each in not_covered if not lost or each.collector is None),
-            problems=tuple(self._look.problems.values()),
+            problems=self._look.diagnosis.blinding,
         )
 
 

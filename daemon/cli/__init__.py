@@ -8,6 +8,7 @@ from daemon.cli import codes
 COMMANDS = {
     "check": "daemon.cli.check",
     "config": "daemon.cli.config",
+    "doctor": "daemon.cli.doctor",
     "demo": "daemon.cli.demo",
     "grants": "daemon.cli.grants",
     "incidents": "daemon.cli.incidents",

@@ -14,11 +14,18 @@ from alerts.sinks.console import step_lines
 from daemon.checking.passes import Pass
 from daemon.checking.result import Checked, NotCovered
 from daemon.cli import codes
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
+from daemon.cli.common import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    chosen_targets,
+    command_app,
+    load_settings,
+    print_json,
+)
 from daemon.jsonable import finding as as_object
 from daemon.jsonable import problem as problem_object
 from daemon.settings import Settings, TargetSettings
-from daemon.settings.errors import nearest
 from pgvigil.model.evidence import BlockKind
 from pgvigil.model.finding import Finding
 from pgvigil.model.level import Level
@@ -84,13 +91,9 @@ def code(results: Sequence[Checked]) -> int:
 
 
 def _chosen(settings: Settings, name: str | None) -> list[TargetSettings]:
-    chosen = [each for each in settings.targets if name in (None, each.name)]
     if not settings.targets:
         raise SetupError(*(problem for problem in settings.problems if problem.slug == "no-targets"))
-    if not chosen:
-        known = tuple(each.name for each in settings.targets)
-        raise typer.BadParameter(f"there is no target {name!r}; {nearest(str(name), known)}")
-    return chosen
+    return chosen_targets(settings, name)
 
 
 def _seconds(sample: str) -> float:

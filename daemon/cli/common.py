@@ -2,12 +2,16 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from daemon.settings import Settings, load
+from daemon.settings import Settings, TargetSettings, load
+from daemon.settings.errors import nearest
+from pgvigil.problems import Problem
+from pgvigil.text import one_line
 
 ConfigFile = Annotated[
     Path,
@@ -26,6 +30,22 @@ def command_app(help_text: str, *, group: bool = False) -> typer.Typer:
 def load_settings(file: Path) -> Settings:
     """The settings of `file` and the environment; raises ConfigErrors."""
     return load(file, os.environ)
+
+
+def chosen_targets(settings: Settings, name: str | None) -> list[TargetSettings]:
+    """The target of that name, or all; raises BadParameter for one that is not there."""
+    chosen = [each for each in settings.targets if name in (None, each.name)]
+    if name is not None and not chosen:
+        known = tuple(each.name for each in settings.targets)
+        raise typer.BadParameter(f"there is no target {name!r}; {nearest(name, known)}")
+    return chosen
+
+
+def problem_lines(problem: Problem, indent: str = "") -> Iterator[str]:
+    """A set-up problem for people: what, how to mend it, and where to read more."""
+    yield f"{indent}problem: {one_line(problem.sentence, 400)}"
+    yield f"{indent}  fix: {one_line(problem.fix, 400)}"
+    yield f"{indent}  see: {problem.docs}"
 
 
 def print_json(value: Any) -> None:

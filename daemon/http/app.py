@@ -40,6 +40,7 @@ def build(sources: Sources, hosts: Callable[[], Hosts], token: Callable[[], str]
         "/api/v1/incidents": api.incidents,
         "/api/v1/incidents/{name}": api.incident,
         "/api/v1/statements": api.statements,
+        "/api/v1/problems": api.problems,
         "/static/{version}/{name}": static.file,
         "/": page.overview,
         "/incidents/{name}": page.incident,

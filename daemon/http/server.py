@@ -39,8 +39,8 @@ def bind(listen: str) -> socket.socket:
         raise SetupError(
             Problem(
                 slug="listen-failed",
-                sentence=f"cannot listen on {listen}: {error.strerror or error}.",
-                fix="choose another address in daemon.listen, or stop what uses this one",
+                sentence=f"Cannot listen on {listen}: {error.strerror or error}.",
+                fix="Choose another address in daemon.listen, or stop what uses this one.",
             )
         ) from error
     return listener

@@ -1,7 +1,7 @@
 """What is exported of a target, in sections that change together."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,18 @@ def _counter(name: str, text: str, labels: Sequence[str]) -> CounterMetricFamily
     return CounterMetricFamily(f"pgvigil_{name}", text, labels=labels)
 
 
+def setup_problems(counts: Mapping[tuple[str, str], int]) -> Metric:
+    """How many there are, by target and slug."""
+    family = _gauge(
+        "setup_problems",
+        "Set-up problems that people must mend, by slug; target is empty for pgvigil's own.",
+        ["target", "slug"],
+    )
+    for key, count in sorted(counts.items()):
+        family.add_metric(key, count)
+    return family
+
+
 def _health(view: TargetView) -> Sequence[Metric]:
     up = _gauge("target_up", "1 when the last real query was answered; 0 in every other case.", ["target"])
     up.add_metric([view.name], float(view.up))
@@ -37,9 +49,7 @@ def _health(view: TargetView) -> Sequence[Metric]:
         info = InfoMetricFamily("pgvigil_target", "What is known of the target.", labels=["target"])
         info.add_metric([view.name], {"version": view.facts.version, "role": role})
         families.append(info)
-    problems = _gauge("setup_problems", "Set-up problems that people must mend, by slug.", ["target", "slug"])
-    for slug, count in sorted(Counter(problem.slug for problem in view.problems).items()):
-        problems.add_metric([view.name, slug], count)
+    problems = setup_problems(Counter((view.name, problem.slug) for problem in view.problems))
     unread = _gauge(
         "databases_not_covered", "Databases that match the target's patterns and cannot be read.", ["target"]
     )

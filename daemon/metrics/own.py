@@ -8,6 +8,7 @@ from datetime import datetime
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from daemon.metrics.families import setup_problems
 from pgvigil import __version__
 
 
@@ -30,6 +31,9 @@ class OwnStats:
     rule_errors: Mapping[str, int] = field(default_factory=dict)
     config_ok: bool = True
     config_loaded_at: datetime | None = None
+    problems: Mapping[tuple[str, str], int] = field(
+        default_factory=dict
+    )  # by target ("" is pgvigil) and slug
     store_errors: int = 0
     store_writable: bool = True
     store_size_bytes: int | None = None  # None: not known
@@ -49,7 +53,12 @@ class OwnMetrics:
 
     def __call__(self) -> Sequence[Metric]:
         stats = self._stats()
-        return [*self._about_process(), *_about_daemon(stats), *_about_sinks(stats)]
+        return [
+            *self._about_process(),
+            *_about_daemon(stats),
+            setup_problems(stats.problems),
+            *_about_sinks(stats),
+        ]
 
     def _about_process(self) -> Sequence[Metric]:
         build = InfoMetricFamily("pgvigil_build", "The running version.")

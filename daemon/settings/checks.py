@@ -9,7 +9,7 @@ from alerts.routes import Route
 from daemon.settings.errors import Origin, Report, nearest
 from daemon.settings.locate import KeyPath
 from daemon.settings.rulebook import RuleBook
-from daemon.settings.sections import DaemonSettings, TargetSettings
+from daemon.settings.sections import CollectorSettings, DaemonSettings, TargetSettings
 from pgvigil.problems import Problem
 
 
@@ -78,6 +78,7 @@ def problems(
     targets: tuple[TargetSettings, ...],
     sinks: Mapping[str, Any],
     routes: tuple[Route, ...],
+    collectors: Mapping[str, CollectorSettings],
     rules: RuleBook,
     report: Report,
 ) -> Iterator[Problem]:
@@ -100,12 +101,47 @@ def problems(
             sentence="An incident can match no route; it then goes to every sink.",
             fix="End the routes with one without `match`.",
         )
+    yield from _idle_sinks(sinks, routes)
     yield from _idle_routes(targets, routes, rules, report)
+    yield from _unread_rules(targets, collectors, rules)
     for path in rules.idle_overrides(targets):
         yield Problem(
             slug="override-matches-nothing",
             sentence=f"The override {path[-1]!r} of {path[-3]} ({report.origin(path)}) matches no target.",
             fix="Write a target's name or a pattern of names, or label=pattern.",
+        )
+
+
+def _idle_sinks(sinks: Mapping[str, Any], routes: tuple[Route, ...]) -> Iterator[Problem]:
+    """Sinks that hear of nothing, unless an incident should match no route at all."""
+    led_to = {sink for route in routes for sink in route.sinks}
+    for name in sorted(sinks.keys() - led_to) if routes else ():
+        yield Problem(
+            slug="sink-without-route",
+            sentence=f"No route leads to the sink {name}, so it is told of nothing.",
+            why="As soon as there is one route, a sink hears only of what a route sends to it.",
+            fix=f'Name "{name}" in the sinks of a [[routes]] section, or remove [sinks.{name}].',
+        )
+
+
+def _unread_rules(
+    targets: tuple[TargetSettings, ...], collectors: Mapping[str, CollectorSettings], rules: RuleBook
+) -> Iterator[Problem]:
+    """Rules that are on and whose collectors are all off."""
+    off = {name for name, section in collectors.items() if not section.enabled}
+    blind: dict[tuple[str, ...], set[str]] = {}
+    for target in (one for one in targets if one.enabled):
+        for name, bound in rules.bind(target).items():
+            watches = bound.rule.watches
+            if watches and off.issuperset(watches):
+                blind.setdefault(watches, set()).add(name)
+    for watches, names in sorted(blind.items()):
+        blind_rules, feeds = ", ".join(sorted(names)), " and ".join(watches)
+        yield Problem(
+            slug="rule-cannot-fire",
+            sentence=f"{blind_rules} cannot fire: what is to be judged is switched off in the configuration"
+            f" ({feeds}).",
+            fix=f"Remove enabled = false from [collectors.{watches[0]}], or write it into the sections of these rules.",
         )
 
 
@@ -134,5 +170,5 @@ def _idle_routes(
             yield Problem(
                 slug="route-matches-nothing",
                 sentence=f"The route at {where} can match no incident: {key} is never {' or '.join(patterns)}.",
-                fix=f"Correct the pattern or the key; {close or 'keys are severity, rule, target, database and labels.'}",
+                fix=f"Correct the pattern or the key ({close or 'keys are severity, rule, target, database and labels'}).",
             )

@@ -77,7 +77,7 @@ def _settings(
         sinks=sinks,
         routes=routes,
         rules=bound,
-        problems=tuple(checks.problems(targets, sinks, routes, rules, report)),
+        problems=tuple(checks.problems(targets, sinks, routes, collectors, rules, report)),
     )
 
 

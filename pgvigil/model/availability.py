@@ -11,7 +11,7 @@ class Availability:
     """The feed `availability`: produced on every attempt, also on the failed ones.
 
     `up` is True only after a real query was answered. `attempts` counts failures in a row. `monitor` is whether
-    our role has pg_monitor now.
+    our role has pg_monitor now; `server_at` is the time by the server's clock when it answered.
     """
 
     up: bool
@@ -21,6 +21,7 @@ class Availability:
     started_at: datetime | None = None
     in_recovery: bool | None = None
     monitor: bool | None = None
+    server_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Where a server is and who we are there: a type that never shows its secrets."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 
 import psycopg
@@ -10,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user")
 _SECRET = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
+_UNKNOWN_OPTION = re.compile(r'invalid (?:connection option|URI query parameter):? "([a-z_]{3,40})"')
 
 # Our sessions are read-only by their own options, so libpq's test for a writable session would never pass.
 _BY_ROLE = {"read-write": "primary", "read-only": "standby"}
@@ -30,9 +33,10 @@ class Dsn:
         """From `key=value` pairs or a `postgresql://` URL. Raises ValueError, whose text quotes nothing of it."""
         try:
             given = {key: str(value) for key, value in conninfo_to_dict(text).items()}
-        except psycopg.Error:
+        except psycopg.Error as error:
             raise ValueError(
-                "not a connection string that libpq understands: write key=value pairs (values with spaces in"
+                _misspelt(str(error))
+                or "not a connection string that libpq understands: write key=value pairs (values with spaces in"
                 " single quotes) or a connection URL"
             ) from None
         if "service" in given:
@@ -47,6 +51,11 @@ class Dsn:
     def database(self) -> str | None:
         """The database that the text names; None leaves the choice to libpq (the role's name)."""
         return self._given.get("dbname")
+
+    @property
+    def user(self) -> str:
+        """The role that the text names; "" leaves the choice to libpq."""
+        return self._given.get("user", "")
 
     def parameters(self) -> dict[str, str]:
         """All that decides where libpq connects to, the environment (PGHOST ...) included. Holds secrets."""
@@ -65,6 +74,16 @@ class Dsn:
         return f"Dsn({shown})"
 
     __str__ = __repr__
+
+
+def _misspelt(said: str) -> str | None:
+    """The option that libpq does not know, where it is nearly one that it knows: anything else may be a part of a
+    password with a space or an equals sign in it.
+    """
+    unknown = _UNKNOWN_OPTION.search(said)
+    known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
+    close = get_close_matches(unknown[1], known, n=1, cutoff=0.7) if unknown else []
+    return f'libpq has no option "{unknown[1]}"; did you mean "{close[0]}"?' if unknown and close else None
 
 
 def _environment() -> dict[str, str]:

@@ -30,7 +30,7 @@ def _url_problem(sentence: str) -> Problem:
     return Problem(
         slug="store-url",
         sentence=sentence,
-        fix='write an absolute path with four slashes: store = "sqlite:////var/lib/pgvigil/pgvigil.db".',
+        fix='Write an absolute path with four slashes: store = "sqlite:////var/lib/pgvigil/pgvigil.db".',
     )
 
 
@@ -42,9 +42,18 @@ def unwritable(path: Path, error: OSError) -> SetupError:
         Problem(
             slug="store-unwritable",
             sentence=f"The store {path} cannot be written: {error.strerror or error}.",
-            fix=f"create the directory {path.parent} and give it to the user that runs pgvigil.",
+            fix=f"Create the directory {path.parent} and give it to the user that runs pgvigil.",
         )
     )
+
+
+def obstacles(path: Path) -> tuple[Problem, ...]:
+    """What keeps this process from writing there, as far as can be told without writing."""
+    place = path if path.exists() else path.parent
+    missing = errno.EACCES if place.exists() else errno.ENOENT
+    if os.access(place, os.R_OK | os.W_OK):
+        return ()
+    return unwritable(path, OSError(missing, os.strerror(missing))).problems
 
 
 def disk_full(path: Path) -> SetupError:
@@ -52,9 +61,18 @@ def disk_full(path: Path) -> SetupError:
         Problem(
             slug="store-disk-full",
             sentence=f"The store {path} cannot be written: the disk is full.",
-            fix=f"free some space on the file system of {path.parent}.",
+            fix=f"Free some space on the file system of {path.parent}.",
         )
     )
+
+
+def last_holder(path: Path) -> int | None:
+    """The process that last took the store for itself; it may have ended since. Touches nothing."""
+    try:
+        signed = path.with_name(path.name + ".lock").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return int(signed) if signed.isdecimal() and len(signed) < 11 else None
 
 
 class Lock:
@@ -91,5 +109,5 @@ def _in_use(path: Path, holder: str) -> Problem:
     return Problem(
         slug="store-in-use",
         sentence=f"The store {path} is in use by another pgvigil{who}.",
-        fix="stop the other one, or give this one a store of its own: [daemon] store.",
+        fix="Stop the other one, or give this one a store of its own: [daemon] store.",
     )

@@ -141,7 +141,7 @@ def _known(path: Path, revision: str) -> str:
             Problem(
                 slug="store-newer",
                 sentence=f"The store {path} was written by a newer pgvigil (revision {revision[:20]!r}).",
-                fix="run that version again, or give this one a store of its own: [daemon] store.",
+                fix="Run that version again, or give this one a store of its own: [daemon] store.",
             )
         )
     return revision
@@ -172,7 +172,7 @@ def _corrupt(path: Path, why: str) -> Problem:
     return Problem(
         slug="store-corrupt",
         sentence=f"The file {path} is not a usable store: {why}.",
-        fix="move it away, with the files of the same name that end in -wal and -shm, or name another file.",
+        fix="Move it away, with the files of the same name that end in -wal and -shm, or name another file.",
     )
 
 
@@ -180,7 +180,7 @@ def _missing(path: Path, what: str) -> Problem:
     return Problem(
         slug="store-missing",
         sentence=f"The store {path} {what}.",
-        fix="start the daemon once (pgvigil run): it creates and upgrades its store.",
+        fix="Start the daemon once (pgvigil run): it creates and upgrades its store.",
     )
 
 
@@ -212,5 +212,5 @@ def _not_migrated(path: Path, why: str) -> Problem:
     return Problem(
         slug="store-migration",
         sentence=f"The store {path} could not be brought to revision {REVISION}: {why}.",
-        fix="nothing was changed in it; report this, with the sentence above.",
+        fix="Report this, with the sentence above; nothing was changed in the store.",
     )

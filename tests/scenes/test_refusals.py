@@ -138,7 +138,7 @@ def test_a_second_daemon_gives_way_and_the_first_goes_on(
         assert fix.startswith("  fix: stop the other one, or give this one a store of its own")
         listen = urlsplit(first.url).netloc
         sentence, fix, _ = attempt.refused("", listen=listen)
-        assert sentence == f"cannot listen on {listen}: Address already in use."
+        assert sentence == f"Cannot listen on {listen}: Address already in use."
         assert "daemon.listen" in fix
         assert not attempt.store.exists()
         last = _last_read(first.target("shop"))

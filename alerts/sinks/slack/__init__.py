@@ -46,13 +46,14 @@ class SlackParams(Params):
         return self
 
 
-def _build(_name: str, params: SlackParams, public_url: str) -> Sink:
+def _build(name: str, params: SlackParams, public_url: str) -> Sink:
     if params.webhook_url_file is not None:
-        return WebhookSink(SecretFile(params.webhook_url_file), params.timeout, public_url, time.monotonic)
+        url = SecretFile(params.webhook_url_file)
+        return WebhookSink(name, url, params.timeout, public_url, time.monotonic)
     if params.token_file is None:
         raise TypeError("SlackParams holds neither a token nor a webhook")
     api = SlackApi(SecretFile(params.token_file), params.base_url, params.timeout)
-    return SlackSink(api, params.channel, public_url, time.monotonic)
+    return SlackSink(name, api, params.channel, public_url, time.monotonic)
 
 
 SINK = SinkKind(

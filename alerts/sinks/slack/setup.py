@@ -1,9 +1,10 @@
-"""What is wrong with a set-up, in sentences that say what to do."""
+"""What is wrong with a set-up, and what to do about it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from alerts.sinks.slack.errors import RefusedError
+from alerts.sinks.slack.errors import AUTHENTICATION, RefusedError
+from pgvigil.problems import Problem
 
 Call = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -53,30 +54,76 @@ def _channels(call: Call) -> Iterator[Mapping[str, Any]]:
         answer = call("conversations.list", where | {"cursor": cursor})
 
 
-def scope_problems(scopes: frozenset[str] | None, *, private: bool) -> Iterator[str]:
-    """Sentences about scopes that are missing; nothing where Slack did not say which there are."""
-    if scopes is None:
-        return
-    if "chat:write" not in scopes:
-        yield "the token lacks the scope chat:write: nothing can be sent"
+def refused(sink: str, error: RefusedError) -> Problem:
+    """Slack answered and would not even look."""
+    if error.error in AUTHENTICATION:
+        return _token_invalid(sink, error.error)
+    return Problem(
+        slug="slack-refused",
+        sentence=f"The sink {sink} cannot be checked: {error.as_delivery(creates=False)}.",
+        why="Slack's name for the refusal is in its documentation, under the method that was called.",
+        fix=f"Look the name up, and mend the app or [sinks.{sink}].",
+    )
+
+
+def _token_invalid(sink: str, error: str) -> Problem:
+    return Problem(
+        slug="slack-token-invalid",
+        sentence=f"The sink {sink} has a token that Slack refuses: {error}.",
+        why="Nothing can be sent. Incidents wait in the outbox, and are sent when a token works.",
+        fix=f"Write the bot token of the app into the token_file of [sinks.{sink}]; it is read anew at once.",
+    )
+
+
+def scope_problems(sink: str, scopes: frozenset[str] | None, *, private: bool) -> Iterator[Problem]:
+    """The scopes that are missing; nothing where Slack did not say which there are."""
     history = "groups:history" if private else "channels:history"
-    if history not in scopes:
-        yield (
-            f"the token lacks the scope {history}: after a crash or time-out a message may come twice, "
-            "marked as a possible duplicate"
-        )
+    listing = "groups:read" if private else "channels:read"
+    needed = {
+        "chat:write": "nothing can be sent",
+        history: "after a crash or time-out a message may come twice, marked as a possible duplicate",
+        listing: "the channel cannot be checked",
+    }
+    for scope, effect in needed.items():
+        if scopes is not None and scope not in scopes:
+            yield _scope_missing(sink, scope, effect)
+
+
+def _scope_missing(sink: str, scope: str, effect: str) -> Problem:
+    return Problem(
+        slug="slack-scope-missing",
+        sentence=f"The sink {sink} has a token without the scope {scope}: {effect}.",
+        why="chat:write posts and edits; channels:history (groups:history in a private channel) finds what was sent"
+        " before a crash; channels:read (groups:read) finds the channel by its name.",
+        fix=f"Add {scope} under OAuth & Permissions of the Slack app, and reinstall it to the workspace.",
+    )
 
 
 def channel_problems(
-    channel: Mapping[str, Any] | None, named: str, scopes: frozenset[str] | None
-) -> Iterator[str]:
-    """Sentences about a channel that was looked for."""
+    sink: str, channel: Mapping[str, Any] | None, named: str, scopes: frozenset[str] | None
+) -> Iterator[Problem]:
+    """What is wrong with a channel that was looked for."""
     if channel is None:
-        yield f"there is no channel {named} that the bot can see: create it, or invite the bot (/invite)"
+        yield Problem(
+            slug="slack-channel-missing",
+            sentence=f"The sink {sink} finds no channel {named} that the bot can see.",
+            why="The name is wrong, or the channel is private and the bot was not invited.",
+            fix=f"Write the channel's name or id into [sinks.{sink}], and invite the bot there: /invite.",
+        )
         return
     if channel.get("is_archived"):
-        yield f"the channel {named} is archived"
+        yield Problem(
+            slug="slack-channel-archived",
+            sentence=f"The channel {named} of the sink {sink} is archived.",
+            why="Nobody can write there, and nobody reads it.",
+            fix=f"Unarchive it, or name another channel in [sinks.{sink}].",
+        )
     if channel.get("is_member") is False:
         public = scopes is not None and "chat:write.public" in scopes
         effect = "it can write there but not read what it wrote" if public else "it cannot write there"
-        yield f"the bot is not a member of {named}: {effect}; invite it (/invite)"
+        yield Problem(
+            slug="slack-not-in-channel",
+            sentence=f"The bot of the sink {sink} is not a member of {named}: {effect}.",
+            why="Slack lets an app write, and look for what it wrote, only where it is a member.",
+            fix="Invite the bot in the channel: /invite, and its name.",
+        )

@@ -9,11 +9,18 @@ from alerts.sinks.slack.digest import LINES, digest_metadata, render_digest
 from alerts.sinks.slack.errors import CHANNEL, RefusedError
 from alerts.sinks.slack.lookup import find_message
 from alerts.sinks.slack.message import Tier, metadata_of, render
-from alerts.sinks.slack.setup import channel_problems, find_channel, looks_like_id, scope_problems
+from alerts.sinks.slack.setup import (
+    channel_problems,
+    find_channel,
+    looks_like_id,
+    refused,
+    scope_problems,
+)
 from alerts.sinks.slack.tiers import TierMemory
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
 from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
+from pgvigil.problems import Problem
 
 _ALWAYS = {"unfurl_links": False, "unfurl_media": False}
 
@@ -28,7 +35,10 @@ class SlackSink:
     can_reply = True
     digest_lines = LINES
 
-    def __init__(self, api: SlackApi, channel: str, public_url: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, api: SlackApi, channel: str, public_url: str, clock: Callable[[], float]
+    ) -> None:
+        self._name = name
         self._api = api
         self._named = channel
         self._channel_id = channel if looks_like_id(channel) else None
@@ -103,22 +113,26 @@ class SlackSink:
         """See `Sink.find_digest`."""
         return self._find(digest_metadata(digest), {}, told_at)
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[Problem, ...]:
         """See `Sink.check`. Resolves the channel's name, so that renaming it changes nothing while we run."""
         try:
             self._workspace_url = str(self._api.call("auth.test", {}).get("url", ""))
-            channel = find_channel(self._api.call, self._named)
-        except RefusedError as refused:
-            if refused.error == "missing_scope":
-                scopes = tuple(scope_problems(self._api.scopes, private=False))
-                return (*scopes, "the token lacks the scope channels:read: the channel is not checked")
-            return (str(refused.as_delivery(creates=False)),)
-        except DeliveryError as error:
-            return (str(error),)
+            channel = self._channel()
+        except RefusedError as error:
+            scopes = tuple(scope_problems(self._name, self._api.scopes, private=False))
+            return scopes if scopes and error.error == "missing_scope" else (refused(self._name, error),)
         if channel is not None:
             self._channel_id = str(channel["id"])
-        scopes = tuple(scope_problems(self._api.scopes, private=bool(channel and channel.get("is_private"))))
-        return (*scopes, *channel_problems(channel, self._named, self._api.scopes))
+        private = bool(channel and channel.get("is_private"))
+        return (
+            *scope_problems(self._name, self._api.scopes, private=private),
+            *channel_problems(self._name, channel, self._named, self._api.scopes),
+        )
+
+    def _channel(self) -> Mapping[str, Any] | None:
+        """By its id where that is known: a look through all channels is what Slack has least patience with."""
+        known = find_channel(self._api.call, self._channel_id) if self._channel_id else None
+        return known or find_channel(self._api.call, self._named)
 
     def close(self) -> None:
         """Nothing is kept open between calls."""

@@ -16,11 +16,8 @@ from alerts.sinks.slack.tiers import TierMemory
 from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
 from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
+from pgvigil.problems import Problem
 
-_DEGRADED = (
-    "an incoming webhook can neither edit nor answer nor look: every change is a new message, and after a "
-    "time-out a message may come twice, marked as a possible duplicate; a bot token does better"
-)
 _BLIND = "a webhook shows nothing of what it sent"
 
 
@@ -32,8 +29,9 @@ class WebhookSink:
     digest_lines = LINES
 
     def __init__(
-        self, url: SecretFile, timeout_s: float, public_url: str, clock: Callable[[], float]
+        self, name: str, url: SecretFile, timeout_s: float, public_url: str, clock: Callable[[], float]
     ) -> None:
+        self._name = name
         self._url = url
         self._timeout_s = math.ceil(timeout_s)
         self._public_url = public_url
@@ -94,9 +92,9 @@ class WebhookSink:
         """See `Sink.find_digest`: there is no way."""
         raise CannotLookError(_BLIND)
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[Problem, ...]:
         """See `Sink.check`. Slack has no way to try a webhook without posting."""
-        return (_DEGRADED,)
+        return (_degraded(self._name),)
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -121,6 +119,17 @@ class WebhookSink:
         if response.status_code == 200 and response.body.strip() == "ok":
             return {}
         raise _refusal(response.status_code, response.body.strip(), response.headers)
+
+
+def _degraded(sink: str) -> Problem:
+    return Problem(
+        slug="slack-webhook-limited",
+        sentence=f"The sink {sink} has an incoming webhook, which can neither edit nor answer nor look: every change"
+        " is a new message, and after a time-out a message may come twice, marked as a possible duplicate.",
+        why="With a bot token there is one message for each incident, which is edited in place and answered in its"
+        " thread.",
+        fix=f"Give [sinks.{sink}] a token_file and a channel instead; docs/how-to/slack.md shows how.",
+    )
 
 
 def _refusal(status: int, said: str, headers: Mapping[str, str]) -> Exception:

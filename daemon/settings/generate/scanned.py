@@ -21,6 +21,7 @@ _SUFFIXES = {
 class _Problem(NamedTuple):
     slug: str
     sentence: str
+    why: str
     fix: str
 
 
@@ -32,7 +33,8 @@ def problems(root: Path) -> str:
     for problem in found:
         title = "" if problem.slug == seen else f"## {problem.slug}\n\n"
         seen = problem.slug
-        parts.append(f"{title}{problem.sentence}\n\n**Fix.** {problem.fix}\n")
+        why = f"**Why it matters.** {problem.why}\n\n" if problem.why else ""
+        parts.append(f"{title}{problem.sentence}\n\n{why}**Fix.** {problem.fix}\n")
     return "\n".join(parts)
 
 
@@ -59,7 +61,10 @@ def _problems(tree: ast.Module) -> Iterator[_Problem]:
         given: Mapping[str | None, ast.expr] = {keyword.arg: keyword.value for keyword in call.keywords}
         slug = given.get("slug")
         if name == "Problem" and isinstance(slug, ast.Constant):
-            yield _Problem(str(slug.value), _template(given["sentence"]), _template(given["fix"]))
+            yield _Problem(
+                str(slug.value),
+                *(_template(given[key]) if key in given else "" for key in ("sentence", "why", "fix")),
+            )
 
 
 def _families(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -78,6 +83,8 @@ def _template(node: ast.expr) -> str:
         text = f"<{_last_name(node.value)}>"
     elif isinstance(node, ast.BinOp):
         text = _template(node.left) + _template(node.right)
+    elif isinstance(node, ast.IfExp):
+        text = f"{_template(node.body)}\n\n**Or.** {_template(node.orelse)}"
     elif isinstance(node, ast.Constant):
         text = str(node.value)
     else:

@@ -1,6 +1,8 @@
 """Up means that a real server answered a real query."""
 
 from contextlib import closing
+from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -16,8 +18,11 @@ from tests.support.servers import Server
 def test_a_primary_is_up_since_its_start(each_server: Server) -> None:
     with closing(watching.watch(each_server.dsn())) as session, each_server.connect() as admin:
         (started_at,) = admin.execute("SELECT pg_postmaster_start_time()").fetchone() or (None,)
-        assert COLLECTOR.read(session) == Availability(
-            up=True, started_at=started_at, in_recovery=False, monitor=True
+        before, read, after = clock(admin), COLLECTOR.read(session), clock(admin)
+        assert read.server_at is not None
+        assert before <= read.server_at <= after
+        assert read == Availability(
+            up=True, started_at=started_at, in_recovery=False, monitor=True, server_at=read.server_at
         )
 
 
@@ -31,6 +36,13 @@ def test_a_promotion_is_seen_by_the_session_that_saw_the_standby(own_server: Scr
         assert COLLECTOR.read(session).in_recovery
         promote(own_server)
         assert COLLECTOR.read(session).in_recovery is False
+
+
+def clock(admin: psycopg.Connection[tuple[Any, ...]]) -> datetime:
+    """The time by the server."""
+    [(now,)] = admin.execute("SELECT clock_timestamp()").fetchall()
+    assert isinstance(now, datetime)
+    return now
 
 
 def promote(server: ScratchServer) -> None:

@@ -52,7 +52,7 @@ def judge(
         },
         not_covered={(each.database, each.collector): each for each in not_covered},
         database_names={},
-        problems={},
+        diagnosis=SimpleNamespace(blinding=()),
         up=True,
     )
     nothing: Any = SimpleNamespace(text=lambda *_key: None)

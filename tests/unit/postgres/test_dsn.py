@@ -22,13 +22,21 @@ def test_secrets_are_named_so_that_texts_can_be_cleaned() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["host=db1 password=my secret words", "postgresql://u:se cret@[", "passwort=secret host=x"]
+    "text",
+    ["host=db1 password=my secret words", "postgresql://u:se cret@[", "host=x password=secret secret=1"],
 )
 def test_a_malformed_text_is_refused_without_quoting_it(text: str) -> None:
     with pytest.raises(ValueError, match="key=value pairs") as caught:
         Dsn.parse(text)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("text", ["passwort=hunter2 host=x", "postgresql://u:hunter2@h/db?passwort=hunter2"])
+def test_a_misspelt_option_is_named_and_nothing_of_its_value(text: str) -> None:
+    with pytest.raises(ValueError, match='no option "passwort"; did you mean "password"') as caught:
+        Dsn.parse(text)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_service_is_refused_because_libpq_would_resolve_its_host() -> None:

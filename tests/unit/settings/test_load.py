@@ -44,7 +44,7 @@ def test_values_are_typed(load_text: Load, tmp_path: Path) -> None:
     first, _ = settings.routes
     assert first.match == {"severity": ("critical",), "env": ("prod", "stage")}
     assert (first.sinks, first.mention, first.go_on) == (("oncall",), "@here", True)
-    assert settings.problems == ()
+    assert [problem.slug for problem in settings.problems] == ["rule-cannot-fire"]
 
 
 def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> None:

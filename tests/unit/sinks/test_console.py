@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 def printed(stream: io.StringIO | None = None, **params: str) -> str:
     stream = stream or io.StringIO()
-    ConsoleSink(stream, ConsoleParams(**params)).perform(act(), pile_up(), delivery())
+    ConsoleSink("here", stream, ConsoleParams(**params)).perform(act(), pile_up(), delivery())
     return stream.getvalue()
 
 
@@ -50,7 +50,9 @@ def test_json_is_one_object_a_line() -> None:
 
 def test_a_resolve_says_so() -> None:
     stream = io.StringIO()
-    ConsoleSink(stream, ConsoleParams()).perform(act(ActKind.POST, Told.RESOLVED), resolved(), delivery())
+    ConsoleSink("here", stream, ConsoleParams()).perform(
+        act(ActKind.POST, Told.RESOLVED), resolved(), delivery()
+    )
     assert stream.getvalue().startswith("✅ Resolved after 14m07s")
     assert "pg_terminate_backend" not in stream.getvalue()
 
@@ -59,7 +61,7 @@ def test_hostile_text_cannot_move_the_cursor_nor_break_the_stream() -> None:
     text = "\x1b[2J\x07\u202e lone \ud800 name"
     evidence = Evidence(impact=text, cause=text, blocks=(Block(BlockKind.SQL, text, text),))
     raw = io.BytesIO()
-    sink = ConsoleSink(io.TextIOWrapper(raw, encoding="ascii"), ConsoleParams())
+    sink = ConsoleSink("here", io.TextIOWrapper(raw, encoding="ascii"), ConsoleParams())
     sink.perform(act(), pile_up(summary=text, database=text, evidence=evidence), delivery())
     assert b"\x1b" not in raw.getvalue()
     assert b"\x07" not in raw.getvalue()
@@ -70,7 +72,7 @@ def test_a_reader_that_went_away_is_a_misconfiguration_not_a_crash() -> None:
     os.close(reading)
     stream = os.fdopen(writing, "w")
     with pytest.raises(DeliveryError) as caught:
-        ConsoleSink(stream, ConsoleParams()).perform(act(), pile_up(), delivery())
+        ConsoleSink("here", stream, ConsoleParams()).perform(act(), pile_up(), delivery())
     assert caught.value.kind is DeliveryFailure.MISCONFIGURED
     with pytest.raises(BrokenPipeError):
         stream.close()

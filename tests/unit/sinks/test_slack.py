@@ -16,6 +16,7 @@ from daemon.demo.fake_slack import TOKEN, FakeSlack
 from daemon.demo.fake_slack_text import as_text, mentions
 from pgvigil.model.delivery import (
     Act,
+    DeliveryError,
     DeliveryFailure,
     Told,
 )
@@ -123,7 +124,10 @@ def test_no_secret_is_in_a_repr_a_log_or_an_error(
         slack.inject("*", fault)
         said.append(repr(failure(webhook)[1]))
     slack.stop()
-    said += [repr(failure(sink)[1]), repr(failure(webhook)[1]), *sink.check(), *webhook.check(), caplog.text]
+    said += [repr(failure(sink)[1]), repr(failure(webhook)[1]), *map(repr, webhook.check()), caplog.text]
+    with pytest.raises(DeliveryError) as unreachable:
+        sink.check()
+    said.append(repr(unreachable.value))
     for secret in (TOKEN, "fakefakefake", "Bearer"):
         assert not [words for words in said if secret in words]
 
@@ -174,25 +178,53 @@ def test_check_is_silent_when_all_is_well(sink: SlackSink) -> None:
 @pytest.mark.parametrize(
     ("break_it", "expected"),
     [
-        (lambda slack: slack.revoked.add(TOKEN), "token_revoked"),
-        (lambda slack: setattr(slack.channel(), "name", "other"), "there is no channel #db-oncall"),
-        (lambda slack: setattr(slack.channel(), "is_archived", True), "is archived"),
-        (lambda slack: setattr(slack.channel(), "is_member", False), "not a member of #db-oncall"),
-        (lambda slack: slack.stop(), "cannot be reached"),
+        (lambda slack: slack.revoked.add(TOKEN), ["slack-token-invalid"]),
+        (lambda slack: setattr(slack.channel(), "name", "other"), ["slack-channel-missing"]),
+        (lambda slack: setattr(slack.channel(), "is_archived", True), ["slack-channel-archived"]),
+        (lambda slack: setattr(slack.channel(), "is_member", False), ["slack-not-in-channel"]),
+        (lambda slack: slack.inject("*", faults.api_error("team_access_not_granted")), ["slack-refused"]),
         (
             lambda slack: setattr(
                 slack.workspace, "scopes", frozenset({"chat:write", "channels:read", "groups:read"})
             ),
-            "lacks the scope channels:history",
+            ["slack-scope-missing"],
         ),
-        (lambda slack: setattr(slack.workspace, "scopes", frozenset({"chat:write"})), "channels:read"),
+        (
+            lambda slack: setattr(slack.workspace, "scopes", frozenset({"chat:write"})),
+            ["slack-scope-missing", "slack-scope-missing"],
+        ),
     ],
 )
 def test_check_says_what_is_wrong(
-    slack: FakeSlack, sink: SlackSink, break_it: Callable[[FakeSlack], object], expected: str
+    slack: FakeSlack, sink: SlackSink, break_it: Callable[[FakeSlack], object], expected: list[str]
 ) -> None:
+    """By slug, with the names of sink, channel and scope in the sentence, and how to mend it."""
     break_it(slack)
-    assert expected in " | ".join(sink.check())
+    found = sink.check()
+    assert [problem.slug for problem in found] == expected
+    assert all("sink oncall" in problem.sentence and problem.fix for problem in found)
+
+
+def test_a_scope_that_is_missing_is_named(slack: FakeSlack, sink: SlackSink) -> None:
+    slack.workspace.scopes = frozenset({"chat:write"})
+    history, listing = sink.check()
+    assert "channels:history" in history.sentence
+    assert "channels:history" in history.fix
+    assert "channels:read" in listing.sentence
+
+
+def test_a_slack_that_cannot_be_reached_is_no_matter_of_set_up(slack: FakeSlack, sink: SlackSink) -> None:
+    slack.stop()
+    with pytest.raises(DeliveryError, match="cannot be reached"):
+        sink.check()
+
+
+def test_a_channel_is_asked_for_by_its_id_once_that_is_known(slack: FakeSlack, sink: SlackSink) -> None:
+    """Also when it was renamed since; the list of all channels is read once."""
+    assert sink.check() == ()
+    slack.channel().name = "renamed"
+    assert sink.check() == ()
+    assert len(slack.calls_of("conversations.list")) == 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_a_webhook_posts_and_says_that_it_can_do_no_more(slack: FakeSlack, webho
     assert as_text(second).startswith("✅ Resolved after 14m07s")
     with pytest.raises(CannotLookError):
         webhook.find(act(), pile_up(), delivery())
-    assert "neither edit" in webhook.check()[0]
+    assert [problem.slug for problem in webhook.check()] == ["slack-webhook-limited"]
     assert failure(webhook, act(EDIT))[0] is DeliveryFailure.REJECTED
 
 

@@ -1,0 +1,1 @@
+"""What people must change so that pgvigil sees everything and reaches everyone. Pure: what was read -> Problems."""

@@ -1,0 +1,75 @@
+"""What is looked at: each check by its name, with the slugs of what it can find and the reading that it takes."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pgvigil.problems import Problem
+
+TEXTS = "texts"
+
+
+class Check(NamedTuple):
+    """`reads` is the collector without whose reading nothing is known; "" where a connection will do."""
+
+    name: str
+    reads: str
+    slugs: frozenset[str]
+
+
+def _check(name: str, reads: str, *slugs: str) -> Check:
+    return Check(name, reads, frozenset(slugs))
+
+
+OF_TARGET = (
+    _check("connection limit", "settings", "connection-limit-small"),
+    _check("pg_monitor", "", "not-pg-monitor"),
+    _check("CONNECT on databases", "databases", "connect-missing"),
+    _check("privileges of readings", "", "privilege-missing"),
+    _check("clock", "availability", "clock-skew"),
+    _check("track_io_timing", "settings", "track-io-timing-off"),
+    _check("track_activity_query_size", "settings", "track-activity-query-size-small"),
+    _check("compute_query_id", "settings", "compute-query-id-off"),
+    _check("track_activities", "settings", "track-activities-off"),
+    _check("track_counts", "settings", "track-counts-off"),
+    _check("pg_stat_statements preloaded", "settings", "extension-not-preloaded"),
+    _check("pg_stat_statements tracks", "statements", "statements-not-tracked"),
+    _check("pg_stat_statements installed", "settings", "extension-missing"),
+    _check("pg_stat_statements up to date", "settings", "extension-outdated"),
+    _check("pg_stat_statements.max", "statements", "pg-stat-statements-max-small"),
+    _check("texts of statements", TEXTS, "statement-texts-unreadable", "statement-texts-lost"),
+    _check("rules can fire", "settings", "rule-cannot-fire"),
+)
+
+KEEP_FROM_READING = frozenset(
+    {
+        "connect-missing",
+        "connection-limit-small",
+        "extension-missing",
+        "extension-not-preloaded",
+        "privilege-missing",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One look at one thing. `why_not` is why it could not be taken; then nothing is known."""
+
+    target: str | None
+    check: str
+    problems: tuple[Problem, ...] = ()
+    why_not: str = ""
+    explained: bool = False  # what kept it from being looked at is itself among the problems
+
+
+def of_target(target: str, problems: Collection[Problem], unread: Mapping[str, str]) -> Iterator[Checked]:
+    """The checks of a target that answered. `unread` are readings that did not come, and why.
+
+    A problem that was found is told whatever was not read besides it.
+    """
+    explained = any(problem.slug in KEEP_FROM_READING for problem in problems)
+    for check in OF_TARGET:
+        found = tuple(problem for problem in problems if problem.slug in check.slugs)
+        why_not = "" if found else unread.get(check.reads, "")
+        yield Checked(target=target, check=check.name, problems=found, why_not=why_not, explained=explained)

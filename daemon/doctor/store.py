@@ -1,0 +1,79 @@
+"""Where the store lies."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+import psutil
+
+from pgvigil.problems import Problem
+
+# As the kernels of Linux and macOS name them. FUSE file systems have a second name behind a point.
+NETWORKED = frozenset(
+    [
+        "9p",
+        "afp",
+        "afpfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "davfs",
+        "fuse.ceph",
+        "fuse.davfs2",
+        "fuse.gcsfuse",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "fuse.sshfs2",
+        "fuse.vmhgfs-fuse",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "macfuse_sshfs",
+        "ncpfs",
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "prl_fs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+        "vmhgfs",
+        "webdav",
+    ]
+)
+
+
+def mounts() -> tuple[tuple[str, str], ...]:
+    """Mount points with their types of file system, in the order in which they were mounted. Asks no server."""
+    return tuple((each.mountpoint, each.fstype) for each in psutil.disk_partitions(all=True))
+
+
+def file_system(path: PurePath, mounted: Iterable[tuple[str, str]]) -> str:
+    """The type of the file system that `path` is on; "" where that cannot be told. A later mount hides an earlier."""
+    holding = [(len(PurePath(point).parts), kind) for point, kind in mounted if path.is_relative_to(point)]
+    deepest = max((depth for depth, _ in holding), default=0)
+    return next((kind for depth, kind in reversed(holding) if depth == deepest), "")
+
+
+def store_problems(path: Path) -> tuple[Problem, ...]:
+    """What is wrong with the place of a store at `path`."""
+    found = store_on_network(path, mounts())
+    return () if found is None else (found,)
+
+
+def store_on_network(path: Path, mounted: Iterable[tuple[str, str]]) -> Problem | None:
+    kind = file_system(path, mounted)
+    if kind.lower() not in NETWORKED:
+        return None
+    return Problem(
+        slug="store-on-network",
+        sentence=f"The store {path} is on a network file system ({kind}).",
+        why="SQLite's locks and its write-ahead log need one machine's own file system: on a network one two daemons"
+        " can write at once, a lost connection can damage the file, and a server that hangs stops every write.",
+        fix='Move it to a local disk: store = "sqlite:////var/lib/pgvigil/pgvigil.db" in [daemon].',
+    )
