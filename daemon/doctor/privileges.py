@@ -7,12 +7,11 @@ from collectors.settings import Role
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.problems import Problem
-from pgvigil.sql.grants import grant_after
+from pgvigil.sql.grants import CONNECTIONS, grant_after
 from pgvigil.sql.identifiers import quote_identifier
 from pgvigil.text import one_line
 
-CONNECTIONS = 3  # the server lane, the databases lane, and the heavy one while it is used
-ROOM = 5  # and one that is just being replaced, and `pgvigil check` besides
+USED = 3  # the server lane, the databases lane, and the heavy one while it is used
 
 _CLOSED = re.compile(r'permission denied for database "(.+?)"')
 _USED_UP = re.compile(r'too many connections for role "(.+?)"')
@@ -87,20 +86,20 @@ def _connections_used_up(target: str, role: str) -> Problem:
         slug="connection-limit-small",
         sentence=f"{target}: all connections that role {quote_identifier(role)} may have are in use.",
         why=_WHY_CONNECTIONS,
-        fix=f"ALTER ROLE {quote_identifier(role)} CONNECTION LIMIT {ROOM};",
+        fix=f"ALTER ROLE {quote_identifier(role)} CONNECTION LIMIT {CONNECTIONS};",
         target=target,
     )
 
 
 def connection_limit_small(target: str, role: Role) -> Problem | None:
-    if not 0 <= role.connection_limit < CONNECTIONS:
+    if not 0 <= role.connection_limit < USED:
         return None
     name = quote_identifier(role.name)
     return Problem(
         slug="connection-limit-small",
         sentence=f"{target}: role {name} may have {role.connection_limit} connections at once,"
-        f" and pgvigil uses up to {CONNECTIONS}.",
+        f" and pgvigil uses up to {USED}.",
         why=_WHY_CONNECTIONS,
-        fix=f"ALTER ROLE {name} CONNECTION LIMIT {ROOM};",
+        fix=f"ALTER ROLE {name} CONNECTION LIMIT {CONNECTIONS};",
         target=target,
     )

@@ -36,6 +36,8 @@ _THROW_AWAY: Mapping[str, str] = MappingProxyType(
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] ",
+        "track_io_timing": "on",  # these two as `pgvigil doctor` asks for them
+        "track_activity_query_size": "4096",
     }
 )
 

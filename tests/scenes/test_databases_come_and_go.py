@@ -138,13 +138,15 @@ class Homes:
         poll(read, 20, message="statements are read")
 
     def missing(self) -> None:
-        poll(lambda: self.problems() == ["extension-missing"], 20, message=f"missing: {self.problems()}")
+        both = {"extension-missing", "rule-cannot-fire"}
+        poll(lambda: both <= {*self.problems()}, 20, message=f"missing: {self.problems()}")
 
     def problems(self) -> list[str]:
         return [problem["slug"] for problem in self._daemon.target("shop")["problems"]]
 
     def said(self) -> list[str]:
-        return [event["slug"] for event in self._daemon.events("setup_problem") if event.get("target")]
+        said = [event["slug"] for event in self._daemon.events("setup_problem") if event.get("target")]
+        return [slug for slug in said if slug == "extension-missing"]
 
     def leave(self) -> None:
         """Our connections are cut, as by a restart of the pooler between."""

@@ -154,10 +154,29 @@ def test_what_is_wrong_with_the_set_up_is_said_at_start(
 ) -> None:
     slack.channel().is_member = False
     with Scene(slack, store, token_sink(slack, tmp_path)) as scene:
-        poll(lambda: scene.events)
-    [(event, fields)] = scene.events
-    assert event == "sink_problem"
-    assert "not a member of #db-oncall" in fields["problem"]
+        [(problem,)] = poll(lambda: scene.noted)
+    assert problem.slug == "slack-not-in-channel"
+    assert "not a member of #db-oncall" in problem.sentence
+
+
+def test_what_is_mended_is_noticed(slack: FakeSlack, store: Store, tmp_path: Path) -> None:
+    """Each look says all that is wrong, and nothing when all is well."""
+    slack.channel().is_member = False
+    with Scene(slack, store, token_sink(slack, tmp_path)) as scene:
+        poll(lambda: scene.noted)
+        slack.channel().is_member = True
+        poll(lambda: scene.noted[-1] == ())
+
+
+def test_a_token_that_is_revoked_is_a_problem_as_soon_as_a_message_fails(scene: Scene) -> None:
+    """Long before the next look that was planned, which is an hour away; and is none when one has arrived."""
+    poll(lambda: scene.noted == [()])
+    scene.slack.revoked.add(scene.slack.token)
+    scene.tell("fired")
+    poll(lambda: [problem.slug for problem in scene.noted[-1]] == ["slack-token-invalid"])
+    scene.slack.revoked.clear()
+    poll(lambda: scene.noted[-1] == ())
+    scene.settled()
 
 
 def test_a_message_that_a_human_deleted_gets_a_new_root(scene: Scene) -> None:

@@ -77,6 +77,7 @@ def test_every_collector_reads_as_the_role_of_the_grants(
             "availability",
             "constraints",
             "lock_waits",
+            "settings",
             "statements",
         }
         unread = {
@@ -99,12 +100,13 @@ def test_a_schema_that_is_closed_to_the_role_is_said_with_its_grant(
         admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         config = CONFIG.format(dsn=json.dumps(own_server.dsn(user="pgvigil")))
         with running_daemon(tmp_path, config) as daemon:
-            (problem,) = poll(lambda: daemon.target("shop")["problems"], 20)
-            assert problem["slug"] == "privilege-missing"
+            problem, blind = poll(lambda: daemon.target("shop")["problems"], 20)
+            assert (problem["slug"], blind["slug"]) == ("privilege-missing", "rule-cannot-fire")
+            assert "slow_query cannot fire" in blind["sentence"]
             stale = daemon.wait_incident("collector_stale", "firing")
             assert stale["subject"] == "collector statements"
             grant = stale["actions"][0]["sql"]
-            assert problem["fix"].startswith(grant)
+            assert problem["fix"] == f"{grant};"
             admin.execute(grant)
             daemon.wait_incident("collector_stale", "resolved")
             poll(lambda: daemon.target("shop")["problems"] == [], 20)

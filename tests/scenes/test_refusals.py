@@ -96,7 +96,7 @@ def test_a_store_that_cannot_be_written_names_its_directory(attempt: Attempt) ->
     """Nobody may write there, root included."""
     sentence, fix, docs = attempt.refused("", store=Path("/sys/pgvigil.db"))
     assert sentence.startswith("The store /sys/pgvigil.db cannot be written: ")
-    assert fix == "  fix: create the directory /sys and give it to the user that runs pgvigil."
+    assert fix == "  fix: Create the directory /sys and give it to the user that runs pgvigil."
     assert docs.endswith("problems.md#store-unwritable")
 
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_said_and_a_start_after_it_is_whole(attempt: Attempt, sma
     ballast = fill(small_disk)
     sentence, fix, _ = attempt.refused("", store=path)
     assert sentence == f"The store {path} cannot be written: the disk is full."
-    assert fix == f"  fix: free some space on the file system of {small_disk}."
+    assert fix == f"  fix: Free some space on the file system of {small_disk}."
     ballast.unlink()
     environment = {"PGVIGIL_DAEMON__STORE": f"sqlite:///{path}"}
     with running_daemon(attempt.directory, "", environment) as daemon:
@@ -119,7 +119,7 @@ def test_a_store_of_a_newer_version_is_left_byte_for_byte(attempt: Attempt, migr
     before = attempt.store.read_bytes()
     sentence, fix, _ = attempt.refused("")
     assert sentence == f"The store {attempt.store} was written by a newer pgvigil (revision '9999')."
-    assert fix.startswith("  fix: run that version again, or give this one a store of its own")
+    assert fix.startswith("  fix: Run that version again, or give this one a store of its own")
     assert attempt.store.read_bytes() == before
 
 
@@ -135,7 +135,7 @@ def test_a_second_daemon_gives_way_and_the_first_goes_on(
             f"The store {tmp_path}/pgvigil.db is in use by another pgvigil (process {first.process.pid})."
         )
         assert sentence == in_use
-        assert fix.startswith("  fix: stop the other one, or give this one a store of its own")
+        assert fix.startswith("  fix: Stop the other one, or give this one a store of its own")
         listen = urlsplit(first.url).netloc
         sentence, fix, _ = attempt.refused("", listen=listen)
         assert sentence == f"Cannot listen on {listen}: Address already in use."

@@ -17,6 +17,7 @@ from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
+from pgvigil.problems import Problem
 from pgvigil.store import Store
 from tests.support.polling import poll
 
@@ -32,6 +33,7 @@ QUICK = OutboxLimits(
     misconfigured_most_s=0.2,
     rate_limited_s=0.1,
     between_looks_s=0.05,
+    check_again_s=0.1,
     random=lambda: 0.5,
 )
 
@@ -61,6 +63,7 @@ class Scene:
         self.store = store
         self.sink = sink
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.noted: list[tuple[Problem, ...]] = []
         self.worker = self._worker()
         self.incident = _incident(**changes)
 
@@ -132,6 +135,7 @@ class Scene:
             self.store,
             now,
             QUICK,
+            noted=self.noted.append,
             on_event=lambda event, fields: self.events.append((event, dict(fields))),
         )
 

@@ -170,7 +170,7 @@ def test_the_page_links_to_grafana(world: World) -> None:
 
 
 def test_an_address_in_use_is_a_setup_error() -> None:
-    with bind("127.0.0.1:0") as taken, pytest.raises(SetupError, match="cannot listen on"):
+    with bind("127.0.0.1:0") as taken, pytest.raises(SetupError, match="Cannot listen on"):
         bind(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
