@@ -67,6 +67,6 @@ def _shortage(limit: int) -> Problem:
         slug="descriptors-scarce",
         sentence=f"pgvigil is out of file descriptors, or nearly so: it may have {limit:,}. What cannot be read for"
         " want of one is unknown.",
-        fix="raise LimitNOFILE= of the service (ulimit -n, or the container's limit): 6 for each target and 300 more"
-        " are plenty",
+        fix="Raise LimitNOFILE= of the service (ulimit -n, or the container's limit): 6 for each target and 300 more"
+        " are plenty.",
     )

@@ -15,10 +15,6 @@ USED = 3  # the server lane, the databases lane, and the heavy one while it is u
 
 _CLOSED = re.compile(r'permission denied for database "(.+?)"')
 _USED_UP = re.compile(r'too many connections for role "(.+?)"')
-_WHY_CONNECTIONS = (
-    "One connection reads the server's views, one goes from database to database, and one is opened for work that"
-    " takes long; with fewer, readings fail as if the server were full."
-)
 
 
 def not_pg_monitor(target: str, facts: Facts) -> Problem | None:
@@ -85,7 +81,6 @@ def _connections_used_up(target: str, role: str) -> Problem:
     return Problem(
         slug="connection-limit-small",
         sentence=f"{target}: all connections that role {quote_identifier(role)} may have are in use.",
-        why=_WHY_CONNECTIONS,
         fix=f"ALTER ROLE {quote_identifier(role)} CONNECTION LIMIT {CONNECTIONS};",
         target=target,
     )
@@ -99,7 +94,8 @@ def connection_limit_small(target: str, role: Role) -> Problem | None:
         slug="connection-limit-small",
         sentence=f"{target}: role {name} may have {role.connection_limit} connections at once,"
         f" and pgvigil uses up to {USED}.",
-        why=_WHY_CONNECTIONS,
+        why="One connection reads the server's views, one goes from database to database, and one is opened for work"
+        " that takes long; with fewer, readings fail as if the server were full.",
         fix=f"ALTER ROLE {name} CONNECTION LIMIT {CONNECTIONS};",
         target=target,
     )

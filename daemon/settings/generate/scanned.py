@@ -18,7 +18,9 @@ _SUFFIXES = {
 }
 
 
-class _Problem(NamedTuple):
+class ProblemDoc(NamedTuple):
+    """What the source says of one kind of problem; what is filled in at run time is in angle brackets."""
+
     slug: str
     sentence: str
     why: str
@@ -27,7 +29,7 @@ class _Problem(NamedTuple):
 
 def problems(root: Path) -> str:
     """docs/reference/problems.md: every Problem(slug=...) of the source."""
-    found = sorted({problem for tree in _trees(root, PACKAGES) for problem in _problems(tree)})
+    found = problem_docs(root)
     parts = [GENERATED + _PROBLEMS]
     seen = ""
     for problem in found:
@@ -36,6 +38,11 @@ def problems(root: Path) -> str:
         why = f"**Why it matters.** {problem.why}\n\n" if problem.why else ""
         parts.append(f"{title}{problem.sentence}\n\n{why}**Fix.** {problem.fix}\n")
     return "\n".join(parts)
+
+
+def problem_docs(root: Path) -> list[ProblemDoc]:
+    """Every Problem(slug=...) of the source, by slug."""
+    return sorted({problem for tree in _trees(root, PACKAGES) for problem in _problems(tree)})
 
 
 def metrics(root: Path) -> str:
@@ -56,12 +63,12 @@ def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
             yield node.func.id, node
 
 
-def _problems(tree: ast.Module) -> Iterator[_Problem]:
+def _problems(tree: ast.Module) -> Iterator[ProblemDoc]:
     for name, call in _calls(tree):
         given: Mapping[str | None, ast.expr] = {keyword.arg: keyword.value for keyword in call.keywords}
         slug = given.get("slug")
         if name == "Problem" and isinstance(slug, ast.Constant):
-            yield _Problem(
+            yield ProblemDoc(
                 str(slug.value),
                 *(_template(given[key]) if key in given else "" for key in ("sentence", "why", "fix")),
             )
