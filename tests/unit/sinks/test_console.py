@@ -111,7 +111,7 @@ def digest() -> Digest:
 
 def test_a_digest_is_printed_line_by_line() -> None:
     stream = io.StringIO()
-    sink = ConsoleSink(stream, ConsoleParams())
+    sink = ConsoleSink("here", stream, ConsoleParams())
     sink.tell(digest(), possible_duplicate_of=NOW)
     place = "Blocking chain · shop @ orders-prod"
     summary = "23 sessions blocked 4m12s by pid 8123 (idle in transaction)"
@@ -134,7 +134,7 @@ def test_a_digest_is_printed_line_by_line() -> None:
 
 def test_a_digest_as_json_names_its_incidents() -> None:
     stream = io.StringIO()
-    ConsoleSink(stream, ConsoleParams(format="json")).tell(digest())
+    ConsoleSink("here", stream, ConsoleParams(format="json")).tell(digest())
     told = json.loads(stream.getvalue())
     assert (told["digest"], told["incidents"]) == (4, ["INC-412", "INC-413", "INC-411"])
     assert told["message"]["lead"] == "2 new, 3 resolved meanwhile"
