@@ -10,6 +10,7 @@ from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
+from pgvigil.problems import Problem
 from tests.support.views import T0
 
 
@@ -176,7 +177,7 @@ class Destination:
                 return message
         return None
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[Problem, ...]:
         return ()
 
     def close(self) -> None:

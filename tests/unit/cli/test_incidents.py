@@ -90,4 +90,4 @@ def test_one_that_is_not_there(name: str, config: Path, capsys: Capture) -> None
 def test_without_a_store_the_fix_is_named(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "pgvigil.toml").write_text(f'[daemon]\nstore = "sqlite:///{tmp_path}/none.db"\n')
     assert run(tmp_path / "pgvigil.toml", "list") == codes.SETUP
-    assert "start the daemon once" in capsys.readouterr().err
+    assert "Start the daemon once" in capsys.readouterr().err
