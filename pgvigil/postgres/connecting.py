@@ -3,6 +3,7 @@
 import select
 import time
 from codecs import getincrementaldecoder
+from dataclasses import replace
 from typing import Any
 
 from psycopg import BaseConnection, Connection, pq
@@ -12,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.postgres import adapters as default_adapters
 
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.postgres import resolve
+from pgvigil.postgres import certificates, resolve
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.errors import ReadError, classify_connect, our_want, safe_text
 from pgvigil.postgres.limits import Limits
@@ -153,7 +154,11 @@ def _open_address(
     try:
         return _with_settings_if_allowed(candidate, deadline_s)
     except _RefusedByLibpqError as error:
-        raise ReadError(our_want() or classify_connect(str(error), where, secrets)) from None
+        failure = our_want() or classify_connect(str(error), where, secrets)
+        if failure.kind is FailureKind.TLS and "certificate" in failure.message:
+            because = certificates.reason(candidate, max(0.1, deadline_s - time.monotonic()))
+            failure = replace(failure, message=safe_text(f"{failure.message}; {because}".rstrip("; ")))
+        raise ReadError(failure) from None
     except TimeoutError:
         raise ReadError(Failure(FailureKind.SILENT, f"{where}: no answer within {timeout_s:g}s")) from None
 
