@@ -77,9 +77,7 @@ def start_with_tls(start: StartServer) -> ScratchServer:
         each.major for each in installations() if b"libssl.so" in (each.bindir / "postgres").read_bytes()
     ]
     if not majors or shutil.which("openssl") is None:
-        not_run(
-            "needs the openssl command and a server built with TLS (Debian: apt-get install openssl postgresql)"
-        )
+        not_run("needs the openssl command and a server built with TLS", mendable=False)
     return start(majors[0])
 
 

@@ -11,12 +11,12 @@ from tests.support.reporting import not_run
 
 
 @contextmanager
-def small_disk() -> Iterator[Path]:
-    """The root of a file system of 2 MB, unmounted afterwards."""
+def small_disk(*, size_mb: int = 2) -> Iterator[Path]:
+    """The root of a file system of that size, unmounted afterwards."""
     if os.geteuid() != 0:
         not_run("only root can mount a small file system")
     with TemporaryDirectory() as folder:
-        command = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "none", folder]
         if subprocess.run(command, capture_output=True, check=False).returncode != 0:
             not_run("mounting a small file system is not permitted here")
         try:
