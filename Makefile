@@ -28,17 +28,18 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup ## all tests that need only this machine
-	$(PYTEST) $(PARALLEL) -m "not containers" $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not containers and not long" $(ARGS)
 
 test-unit: setup ## the tests that need no server
 	$(PYTEST) $(PARALLEL) tests/unit tests/house $(ARGS)
 
 test-matrix: setup ## real servers of every version, 13 to 18 (downloads them; Linux x86_64)
 	PGVIGIL_TEST_BINDIRS="$$($(BIN)/python -m tests.support.matrix)" \
-	  $(PYTEST) $(PARALLEL) -m "not containers" tests/pg tests/scenes $(ARGS)
+	  $(PYTEST) $(PARALLEL) -m "not containers and not long" tests/pg tests/scenes $(ARGS)
 
-test-long: test-matrix ## every version, a server in a container (needs a container engine), and the soak
+test-long: test-matrix ## every version, a server in a container (needs a container engine), long faults, the soak
 	$(PYTEST) -m containers tests/pg $(ARGS)
+	$(PYTEST) $(PARALLEL) -m long tests/scenes $(ARGS)
 	$(MAKE) soak
 
 soak: setup ## two hours and more, and their faults, in 25 minutes: nothing grows, nothing is missed

@@ -4,6 +4,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.polling import poll
 from tests.support.servers import StartServer
@@ -39,6 +41,7 @@ def read_at(daemon: RunningDaemon, target: str) -> float:
     return daemon.metric(f"pgvigil_collector_last_success_timestamp_seconds{{{labels}}}") or 0.0
 
 
+@pytest.mark.long
 def test_a_daemon_that_was_frozen_accuses_nobody_but_who_is_down(
     start_server: StartServer, tmp_path: Path
 ) -> None:

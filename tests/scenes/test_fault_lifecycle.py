@@ -146,6 +146,7 @@ def test_our_session_does_not_hold_a_smart_shutdown_up(own_server: ScratchServer
         daemon.wait_incident("target_down", "resolved")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", ["postmaster", "backend"])
 def test_a_server_that_is_frozen_in_part(own_server: ScratchServer, tmp_path: Path, part: str) -> None:
     """The postmaster alone: who is connected is served, so it is not down, and what needs a new connection says so.

@@ -114,6 +114,7 @@ def test_a_link_that_goes_down_and_comes_back(
         daemon.wait_incident("idle_in_transaction", "resolved")
 
 
+@pytest.mark.long
 def test_answers_that_vanish_keep_us_from_connecting_and_from_nothing_else(
     far: FarServer, own_server: ScratchServer, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import running_daemon
@@ -51,6 +52,7 @@ def write_until_it_dies(server: ScratchServer) -> None:
     poll(dead, 40, message="the server dies of it")
 
 
+@pytest.mark.long
 def test_a_server_whose_disk_is_full_is_watched_until_it_dies_and_again_when_it_lives(
     start_server: StartServer, tmp_path: Path
 ) -> None:
