@@ -65,6 +65,7 @@ class Account:
             problems=Counter((one.target or "", one.slug) for one in self.board.problems),
             store_errors=self.store.errors,
             store_writable=self.store.writable,
+            store_in_memory_at=self.store.in_memory_since,
             store_size_bytes=self.housekeeping.figures.size_bytes,
             store_copied_at=self.housekeeping.figures.copied_at,
             clock_steps=self.supervisor.clock_steps,

@@ -15,6 +15,7 @@ from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
 from daemon.descriptors import Descriptors
 from daemon.doctor.store import store_problems
+from daemon.failing_disk import FailingDisk
 from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
@@ -83,7 +84,8 @@ class Daemon:
         with ExitStack() as undo:
             listener = bind(str(settings.daemon.listen))
             undo.callback(listener.close)
-            self._store = Store.open(settings.daemon.store.reveal())
+            self._disk = FailingDisk(self.board, now)
+            self._store = Store.open(settings.daemon.store.reveal(), on_turn=self._disk.turned)
             undo.callback(self._store.close)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
@@ -186,7 +188,7 @@ class Daemon:
         self._stop_outboxes(budget)
         self._supervisor.stop()
         self._http.stop(budget.left_s(most_s=1.0))
-        budget.run("store", self._store.close, most_s=LAST_S)
+        budget.run("store", lambda: self._disk.closed(self._store.close()), most_s=LAST_S)
 
     def _stop_workers(self, budget: Budget) -> None:
         if self._workers_left(budget.left_s(most_s=FINISH_S)):

@@ -11,7 +11,7 @@ import pytest
 from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
-from tests.support import disks, reporting, servers
+from tests.support import disks, frozen, reporting, servers
 
 
 def pytest_report_header() -> list[str]:
@@ -120,3 +120,10 @@ def small_disk() -> Iterator[Path]:
     """A file system of 2 MB."""
     with disks.small_disk() as folder:
         yield folder
+
+
+@pytest.fixture
+def disk() -> Iterator[frozen.Disk]:
+    """A file system that can be frozen."""
+    with frozen.freezable_disk() as made:
+        yield made

@@ -36,6 +36,7 @@ class OwnStats:
     )  # by target ("" is pgvigil) and slug
     store_errors: int = 0
     store_writable: bool = True
+    store_in_memory_at: datetime | None = None  # None: on its disk
     store_size_bytes: int | None = None  # None: not known
     store_copied_at: datetime | None = None
     clock_steps: int = 0
@@ -113,6 +114,16 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
         _counter("store_errors", "Failed writes to the store.", stats.store_errors),
         _gauge(
             "store_writable", "1 when the last write to the store succeeded.", float(stats.store_writable)
+        ),
+        _gauge(
+            "store_in_memory",
+            "1 while the store is kept in memory because its disk takes no writes.",
+            float(stats.store_in_memory_at is not None),
+        ),
+        _gauge(
+            "store_in_memory_since_timestamp_seconds",
+            "Since when the store's file lacks what is done.",
+            None if stats.store_in_memory_at is None else stats.store_in_memory_at.timestamp(),
         ),
         _gauge(
             "store_size_bytes", "What the store takes of its disk, without copies.", stats.store_size_bytes

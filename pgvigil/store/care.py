@@ -43,40 +43,39 @@ class Pruned:
     freed_bytes: int
 
 
-def prune(database: Database, keep: Keep) -> Pruned:
+def prune(database: Database, file: Database, keep: Keep) -> Pruned:
     """Forget what is beyond `keep` and give the space back, in steps that hold up no other writer.
 
+    `file` is for what the memory does not hold.
     Raises StoreError; what was forgotten until then stays forgotten.
     """
-    incidents, texts = Incidents(database), Texts(database)
+    incidents, texts = Incidents(database), Texts(file)
     forgotten = incidents.prune(keep.resolved_since, most=keep.most_resolved)
     transitions = incidents.trim_histories(keep.most_transitions)
     dropped = texts.forget(keep.targets) + texts.shrink(keep.most_text_chars)
-    return Pruned(
-        incidents=forgotten, transitions=transitions, texts=dropped, freed_bytes=_give_back(database)
-    )
+    return Pruned(incidents=forgotten, transitions=transitions, texts=dropped, freed_bytes=_give_back(file))
 
 
-def rows(database: Database) -> dict[str, int]:
+def rows(file: Database) -> dict[str, int]:
     """How many rows each table has."""
     return {
-        table.name: database.read(
+        table.name: file.read(
             lambda connection, table=table: connection.scalar(select(func.count()).select_from(table)) or 0  # type: ignore[misc]
         )
         for table in METADATA.sorted_tables
     }
 
 
-def rewrite(database: Database) -> None:
+def rewrite(file: Database) -> None:
     """Write the whole file anew, without any free page: for a store that nobody else uses. Raises StoreError."""
-    database.write(_rewrite)
+    file.write(_rewrite)
 
 
-def _give_back(database: Database) -> int:
+def _give_back(file: Database) -> int:
     freed_pages = 0
-    while (pages := database.write(_vacuum_step)) > 0:
+    while (pages := file.write(_vacuum_step)) > 0:
         freed_pages += pages
-    page_bytes: int = database.read(lambda connection: _pragma(connection, "page_size"))
+    page_bytes: int = file.read(lambda connection: _pragma(connection, "page_size"))
     return freed_pages * page_bytes
 
 

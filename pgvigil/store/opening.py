@@ -6,15 +6,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from pgvigil.problems import Problem, SetupError
 from pgvigil.store import copies, location
-from pgvigil.store.database import Database, raw_connection, uri
+from pgvigil.store.database import raw_connection, uri
 from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import MIGRATIONS, REVISION
 
@@ -89,18 +86,6 @@ def readable(path: Path) -> str:
             _missing(path, "is empty" if revision is None else "was written by an older pgvigil")
         )
     return where
-
-
-def first_write(path: Path, database: Database, work: Callable[[Connection], None]) -> None:
-    """Find out now, not at the first incident, that nothing can be written; raises SetupError."""
-    try:
-        database.write(work)
-    except StoreError as error:
-        database.close()
-        cause = getattr(error.__cause__, "orig", None)
-        raise explain(
-            path, cause if isinstance(cause, sqlite3.Error) else sqlite3.Error(str(error))
-        ) from error
 
 
 def _touch(path: Path) -> None:

@@ -21,12 +21,14 @@ from sqlalchemy import (
 
 from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
+from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import METADATA, TEXT
 
 TextKey = tuple[int, int, int]  # dbid, userid, queryid
 
 MAX_TEXT_CHARS = 20_000
 MAX_TARGET_CHARS = 16_000_000  # about 30,000 texts of usual length for each target
+SPARE_TARGET_CHARS = 500_000
 _KEYS_PER_QUERY = 200  # SQLite takes 32,766 parameters; small queries keep the plan small
 
 STATEMENT_TEXT = Table(
@@ -45,19 +47,31 @@ _KEY = tuple_(STATEMENT_TEXT.c.dbid, STATEMENT_TEXT.c.userid, STATEMENT_TEXT.c.q
 
 
 class Texts:
-    """Texts by target and (dbid, userid, queryid)."""
+    """Texts by target and (dbid, userid, queryid). Where the file cannot be used, `spare` has a few."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spare: Database | None = None) -> None:
         self._database = database
+        self._spare = spare
 
     def get(self, target: str, keys: Iterable[TextKey]) -> dict[TextKey, str]:
         """Those of `keys` that are known."""
         asked = list(keys)
-        return self._database.read(lambda connection: _get(connection, target, asked))
+        try:
+            return self._database.read(lambda connection: _get(connection, target, asked))
+        except StoreError:
+            if self._spare is None:
+                raise
+            return self._spare.read(lambda connection: _get(connection, target, asked))
 
     def put(self, target: str, texts: Mapping[TextKey, str], *, keep_chars: int = MAX_TARGET_CHARS) -> None:
         """Remember `texts`, each cut to 20,000 characters; the oldest beyond `keep_chars` are forgotten."""
-        self._database.write(lambda connection: _put(connection, target, texts, keep_chars))
+        try:
+            self._database.write(lambda connection: _put(connection, target, texts, keep_chars))
+        except StoreError:
+            if self._spare is None:
+                raise
+            few = min(keep_chars, SPARE_TARGET_CHARS)
+            self._spare.write(lambda connection: _put(connection, target, texts, few))
 
     def forget(self, targets: Iterable[str]) -> int:
         """Drop the texts of every target that is not among `targets`; returns how many."""

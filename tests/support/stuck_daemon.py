@@ -18,7 +18,7 @@ from daemon.http.server import _Server
 from daemon.lanes.lane import ServerLane
 from daemon.wiring import Daemon
 from pgvigil.store import Store
-from pgvigil.store.database import Database
+from pgvigil.store.memory import Memory
 
 LIMIT_S = 2.0
 _armed = threading.Event()
@@ -50,12 +50,12 @@ def _scheduler() -> Callable[[Daemon], None]:
 
 
 def _writer() -> Callable[[Daemon], None]:
-    original = Database._transaction
+    original = Memory.change
 
-    def transaction(database: Database, engine: Any, work: Any) -> Any:
-        return original(database, engine, _hang if _armed.is_set() else work)  # a disk that does not answer
+    def change(memory: Memory, work: Any) -> Any:
+        return original(memory, _hang if _armed.is_set() else work)
 
-    Database._transaction = transaction  # type: ignore[method-assign,assignment]
+    Memory.change = change  # type: ignore[method-assign,assignment]
     return lambda running: threading.Thread(target=running._heartbeat.beat, daemon=True).start()
 
 

@@ -1,9 +1,7 @@
 """The daemon's parts together: what it takes up from its store, and how it leaves."""
 
-import sqlite3
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,14 +75,15 @@ def test_what_tells_whether_a_target_is_up_cannot_be_switched_off(configure: Con
         configure("[collectors.availability]\nenabled = false\n")
 
 
-def test_metrics_are_answered_when_the_store_cannot_be_read(configure: Configure, tmp_path: Path) -> None:
+def test_metrics_are_answered_when_the_store_cannot_be_read(configure: Configure) -> None:
     """What is not known is not shown; everything else is, most of all whether the targets are up."""
     daemon = Daemon(configure('[sinks.screen]\nkind = "console"\n'))
     daemon.start()
     try:
         assert 'pgvigil_outbox_pending{sink="screen"} 0.0' in metrics(daemon)
-        with closing(sqlite3.connect(tmp_path / "pgvigil.db")) as store:
-            store.execute("ALTER TABLE delivery RENAME TO lost")
+        daemon._store._failover._memory.write(
+            lambda connection: connection.exec_driver_sql("ALTER TABLE delivery RENAME TO lost")
+        )
         shown = metrics(daemon)
         assert 'pgvigil_target_up{target="shop"} 0.0' in shown
         assert "pgvigil_outbox_pending" not in shown

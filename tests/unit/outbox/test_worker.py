@@ -168,12 +168,11 @@ def test_a_store_that_fails_is_tried_again(
     assert fired is not None
     (post,) = acts(fired, row, can_edit=True, can_reply=True)
     store.deliveries.begin(row, post, fired, now().utc)
-    engine = store._database._writer
-    monkeypatch.setattr(store._database, "_writer", None)
+    monkeypatch.setattr(store._database, "_closed", True)
     worker = start(Destination(), store_retry_s=0.02, between_looks_s=0.01, between_calls_s=0.0)
     poll(lambda: worker._idle, 5)
     assert not settled(store)
-    monkeypatch.setattr(store._database, "_writer", engine)
+    monkeypatch.setattr(store._database, "_closed", False)
     poll(lambda: settled(store), 5)
 
 
