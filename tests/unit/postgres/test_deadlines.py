@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -81,3 +82,20 @@ def test_a_descriptor_is_given_back_each_time() -> None:
         assert taken is not None
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(taken)
+
+
+def test_limits_that_ended_wake_nobody() -> None:
+    """Hundreds of them end each second: the one thread passes over all that it finds ended, in one look."""
+    watchdog = deadlines._Watchdog()
+    watchdog._thread = threading.current_thread()  # the test looks itself
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(100):
+            ended = deadlines.Limit(ours.fileno())
+            ended.end()
+            watchdog.watch(ended, time.monotonic())
+        running = deadlines.Limit(ours.fileno())
+        watchdog.watch(running, time.monotonic() + 0.05)
+        assert watchdog._next() is running
+        assert watchdog._due == []
+        running.end()
