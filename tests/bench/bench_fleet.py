@@ -1,6 +1,6 @@
 """Two hundred targets with 5,000 statements each, at the default intervals; then with a fifth of them in trouble.
 
-    python -m tests.bench fleet [--targets 200] [--minutes 3]
+    python -m tests.bench.bench_fleet [--targets 200] [--minutes 3]
 
 The daemon is a process of its own. Twenty targets are databases of one real server, the others are fakes in a
 process of their own, which answer as a real server did at the start of the run, with counters that advance: in
