@@ -318,8 +318,8 @@ def _connect(database: str) -> str:
 
 
 def _psql_quoted(text: str) -> str:
-    """Inside single quotes psql reads C escapes."""
-    doubled = text.replace("\\", "\\\\").replace("'", "''")
+    """Inside single quotes psql reads C escapes, and then takes double quotes for those of an identifier."""
+    doubled = '"' + text.replace("\\", "\\\\").replace("'", "''").replace('"', '""') + '"'
     return "".join(char if char.isprintable() else _octal(char) for char in doubled)
 
 
