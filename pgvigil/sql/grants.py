@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from textwrap import dedent
 
-from pgvigil.sql.identifiers import quote_identifier, quote_text
+from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_text
 
 _DENIED = re.compile(
-    r"permission denied for (schema|function|view|materialized view|table|sequence|database) (.+)",
+    r"permission denied for (schema|database|function|view|table|relation) (.+)",
     re.IGNORECASE,
 )
 _PRIVILEGE = {
     "schema": "USAGE ON SCHEMA",
     "function": "EXECUTE ON FUNCTION",
     "database": "CONNECT ON DATABASE",
-    "sequence": "SELECT ON SEQUENCE",
 }
 _PLAIN_DATABASE = re.compile(r"[A-Za-z0-9_]+")
 
@@ -75,13 +74,12 @@ def grant_after(message: str, role: str, schemas: Mapping[str, str] | None = Non
     if denied is None:
         return None
     kind, name = denied[1].lower(), denied[2]
-    if kind not in ("schema", "database"):
-        if schemas is None:
-            return None
-        where = _extension_schema(name, schemas) or "pg_catalog"
-        target = f"{quote_identifier(where)}.{quote_identifier(name)}"
-    else:
+    if kind in ("schema", "database"):
         target = quote_identifier(name)
+    elif schemas is not None:
+        target = quote_name(_extension_schema(name, schemas) or "pg_catalog", name)
+    else:
+        return None
     return f"GRANT {_PRIVILEGE.get(kind, 'SELECT ON')} {target} TO {quote_identifier(role)}"
 
 
