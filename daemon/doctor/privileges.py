@@ -68,11 +68,17 @@ def connect_missing(target: str, database: str, role: str) -> Problem:
     )
 
 
+def closed_database(message: str) -> str | None:
+    """The database that the server did not let the role connect to, where that is what it said."""
+    closed = _CLOSED.search(message)
+    return None if closed is None else closed[1]
+
+
 def refused(target: str, failure: Failure, role: str) -> Problem | None:
     """What a refused connection says of privileges and limits; `role` is who we are, "" where that is not known."""
-    closed = _CLOSED.search(failure.message)
+    closed = closed_database(failure.message)
     if closed is not None and role:
-        return connect_missing(target, closed[1], role)
+        return connect_missing(target, closed, role)
     used_up = _USED_UP.search(failure.message)
     return None if used_up is None else _connections_used_up(target, used_up[1])
 

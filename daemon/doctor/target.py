@@ -7,6 +7,7 @@ from alerts.bound import BoundRule
 from collectors.settings import SettingsReading
 from daemon.doctor.clocks import clock_skew
 from daemon.doctor.privileges import (
+    closed_database,
     connect_missing,
     connection_limit_small,
     not_pg_monitor,
@@ -44,6 +45,7 @@ class Diagnosis:
         self._found: dict[str, tuple[Problem, ...]] = {}  # by what shows them
         self._missing: dict[str, str] = {}  # extension -> the collector that needs it
         self._denied: dict[Place, Problem] = {}
+        self._closed: frozenset[str] = frozenset()  # databases
 
     def problems(self, rules: Mapping[str, BoundRule]) -> dict[str, Problem]:
         """All that is known now, under keys that stay while the problem does. `rules` are those in force."""
@@ -105,8 +107,10 @@ class Diagnosis:
 
     def denied(self, collector: str, database: str | None, message: str) -> None:
         """The role may not read what the collector reads."""
-        facts = self._facts
-        if facts is not None:
+        facts, closed = self._facts, closed_database(message)
+        if closed is not None:
+            self.closed_databases({*self._closed, closed})
+        elif facts is not None:
             schemas = {name: schema for name, (schema, _) in facts.extensions.items()}
             self._denied[collector, database] = privilege_missing(
                 self._target, collector, database, message, facts.role, schemas
@@ -125,6 +129,7 @@ class Diagnosis:
 
     def closed_databases(self, names: Collection[str]) -> None:
         """To these the role may not connect."""
+        self._closed = frozenset(names)
         role = "" if self._facts is None else self._facts.role
         self._put("databases", *(connect_missing(self._target, name, role) for name in sorted(names)))
 
