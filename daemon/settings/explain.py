@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from daemon.settings.describe import keys_of, meaning_of
 from daemon.settings.errors import Report, nearest, secret_key
 from daemon.settings.locate import KeyPath
+from pgvigil.postgres.dsn import MisspeltOptionError
 from pgvigil.redact import MASK
 
 M = TypeVar("M", bound=BaseModel)
@@ -95,6 +96,8 @@ def _value(data: Any, path: KeyPath) -> Any:
 
 def _sentence(part: Any, where: KeyPath, value: Any) -> str:
     text = str(part["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    if isinstance(part.get("ctx", {}).get("error"), MisspeltOptionError):
+        return text
     if secret_key(where) and isinstance(value, str):
         return scrubbed(text, value)
     return text

@@ -18,6 +18,10 @@ _UNKNOWN_OPTION = re.compile(r'invalid (?:connection option|URI query parameter)
 _BY_ROLE = {"read-write": "primary", "read-only": "standby"}
 
 
+class MisspeltOptionError(ValueError):
+    """Its text names an option and the one that was meant, and holds nothing of any value."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Dsn:
     """Connection parameters as libpq knows them. `repr` and `str` show host, port, database and user only.
@@ -34,11 +38,7 @@ class Dsn:
         try:
             given = {key: str(value) for key, value in conninfo_to_dict(text).items()}
         except psycopg.Error as error:
-            raise ValueError(
-                _misspelt(str(error))
-                or "not a connection string that libpq understands: write key=value pairs (values with spaces in"
-                " single quotes) or a connection URL"
-            ) from None
+            raise _refusal(str(error)) from None
         if "service" in given:
             raise ValueError("service= is not supported: write host, port, dbname and user out")
         return cls(MappingProxyType(given), password)
@@ -76,14 +76,19 @@ class Dsn:
     __str__ = __repr__
 
 
-def _misspelt(said: str) -> str | None:
-    """The option that libpq does not know, where it is nearly one that it knows: anything else may be a part of a
-    password with a space or an equals sign in it.
+def _refusal(said: str) -> ValueError:
+    """Names the option that libpq does not know, where it is nearly one that it knows: anything else may be a part
+    of a password with a space or an equals sign in it.
     """
     unknown = _UNKNOWN_OPTION.search(said)
     known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
     close = get_close_matches(unknown[1], known, n=1, cutoff=0.7) if unknown else []
-    return f'libpq has no option "{unknown[1]}"; did you mean "{close[0]}"?' if unknown and close else None
+    if unknown and close:
+        return MisspeltOptionError(f'libpq has no option "{unknown[1]}"; did you mean "{close[0]}"?')
+    return ValueError(
+        "not a connection string that libpq understands: write key=value pairs (values with spaces in single quotes)"
+        " or a connection URL"
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -18,8 +18,8 @@ def written(directory: Path, text: str) -> list[str]:
     return ["config", "check", "-c", str(directory / "pgvigil.toml")]
 
 
-def test_a_good_configuration_is_0_and_counted(tmp_path: Path, capsys: Capture) -> None:
-    assert main(written(tmp_path, GOOD)) == codes.OK
+def test_a_configuration_that_works_is_counted(tmp_path: Path, capsys: Capture) -> None:
+    assert main(written(tmp_path, GOOD)) == codes.WARNING
     *notes, last = capsys.readouterr().out.splitlines()
     assert "pgvigil.toml: ok (1 target, " in last
     assert any(note.startswith("note: No sink is configured") for note in notes)
@@ -41,10 +41,21 @@ def test_errors_as_json(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_problems_as_json(tmp_path: Path, capsys: Capture) -> None:
-    assert main([*written(tmp_path, GOOD), "--json"]) == codes.OK
+    assert main([*written(tmp_path, GOOD), "--json"]) == codes.WARNING
     answer = json.loads(capsys.readouterr().out)
     assert answer["ok"] is True
     assert [problem["slug"] for problem in answer["problems"]] == ["no-sinks"]
+
+
+def test_what_does_not_keep_it_from_running_is_a_warning_unless_that_is_all_that_is_asked(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """A service that checks its file before it starts must not stay away for a note."""
+    assert main(written(tmp_path, GOOD)) == codes.WARNING
+    assert "note: No sink is configured" in capsys.readouterr().out
+    assert main([*written(tmp_path, GOOD), "--errors-only"]) == codes.OK
+    whole = GOOD + '[sinks.here]\nkind = "console"\n'
+    assert main(written(tmp_path, whole)) == codes.OK
 
 
 def test_the_file_can_come_from_the_environment(
