@@ -12,8 +12,7 @@ from daemon.lanes.pool import Once, Pool
 from pgvigil.problems import Problem
 from pgvigil.store import Store, StoreError
 from pgvigil.store.care import Keep
-from pgvigil.store.copies import DamagedStoreError, Recovered
-from pgvigil.units import format_duration
+from pgvigil.store.copies import DamagedStoreError
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +44,7 @@ class Housekeeping:
         self.figures = StoreFigures()
 
     def start(self, ticker: Ticker) -> None:
-        """Say what the opening of the store had to mend, and plan the rest."""
-        recovered = self._store.recovered
-        if recovered is not None:
-            self._note("store recovered", store_recovered(self._store, recovered))
+        """Plan it."""
         ticker.every("store/copy", COPY_S, self._copy.submit, first_after_s=FIRST_COPY_S)
         ticker.every("store/prune", PRUNE_S, self._prune.submit, first_after_s=FIRST_PRUNE_S)
         ticker.every("store/size", SIZE_S, self._measure.submit)
@@ -94,27 +90,12 @@ class Housekeeping:
             log.error("setup_problem", slug=problem.slug, sentence=problem.sentence, fix=problem.fix)
 
 
-def _words(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def store_recovered(store: Store, recovered: Recovered) -> Problem:
-    lost_s = max(0.0, (recovered.written_at - recovered.copied_at).total_seconds())
-    return Problem(
-        slug="store-recovered",
-        sentence=f"The store {store.path} was damaged ({recovered.why}) and was replaced by its copy of"
-        f" {_words(recovered.copied_at)}: what was written in the {format_duration(lost_s)} after it is lost;"
-        " what happened then may be told a second time.",
-        fix=f"Look after the disk; the damaged file is {recovered.moved_to}. This line goes with the next start.",
-    )
-
-
 def store_damaged(store: Store, why: str) -> Problem:
     copy = store.last_copy
     way_out = (
         "Stop pgvigil and move the store away; there is no copy of it."
         if copy is None
-        else f"Restart pgvigil: it goes on from the copy of {_words(copy.taken_at)}."
+        else f"Restart pgvigil: it goes on from the copy of {copy.taken_at:%Y-%m-%d %H:%M UTC}."
     )
     return Problem(
         slug="store-damaged",

@@ -10,6 +10,7 @@ import typer
 from daemon.cli import codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.clock import system_now
+from daemon.doctor.store import store_recovered
 from daemon.jsonable import stamp
 from pgvigil.store import Store, copies, location
 from pgvigil.store.care import Keep
@@ -28,6 +29,7 @@ def info(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Show where the store is, how large, what is in it, and its last good copy."""
     with closing(_reading(config)) as opened:
         found = _info(opened)
+        _warn(opened)
     if json:
         print_json(found)
         return
@@ -68,12 +70,15 @@ def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         resolved_since=system_now().utc - timedelta(seconds=settings.retention.incidents_s),
         targets=frozenset(target.name for target in settings.targets),
     )
-    url = settings.daemon.store.reveal()
-    before_bytes = copies.size_bytes(location.path_of(url))
-    with closing(Store.open(url)) as opened:
+    path = location.path_of(settings.daemon.store.reveal())
+    if not path.exists():
+        raise location.missing(path, "does not exist")
+    before_bytes = copies.size_bytes(path)
+    with closing(Store.open(settings.daemon.store.reveal())) as opened:
+        _warn(opened)
         pruned = opened.prune(keep)
         opened.rewrite()
-    freed_bytes = max(0, before_bytes - copies.size_bytes(opened.path))
+    freed_bytes = max(0, before_bytes - copies.size_bytes(path))
     if json:
         counts = {"incidents": pruned.incidents, "transitions": pruned.transitions, "texts": pruned.texts}
         print_json({**counts, "freed_bytes": freed_bytes})
@@ -82,6 +87,12 @@ def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         f"forgot {pruned.incidents} incidents, {pruned.transitions} transitions and {pruned.texts} texts;"
         f" {format_size(freed_bytes)} smaller"
     )
+
+
+def _warn(opened: Store) -> None:
+    """A loss is said by whoever comes upon it."""
+    if opened.recovered is not None:
+        typer.echo(store_recovered(opened.path, opened.recovered).sentence, err=True)
 
 
 def _info(opened: Store) -> dict[str, Any]:

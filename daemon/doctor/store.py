@@ -1,4 +1,4 @@
-"""Where the store lies."""
+"""Where the store lies, and what it has lost."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -6,6 +6,8 @@ from pathlib import Path, PurePath
 import psutil
 
 from pgvigil.problems import Problem
+from pgvigil.store import recovery
+from pgvigil.units import format_duration
 
 # As the kernels of Linux and macOS name them. FUSE file systems have a second name behind a point.
 NETWORKED = frozenset(
@@ -61,9 +63,22 @@ def file_system(path: PurePath, mounted: Iterable[tuple[str, str]]) -> str:
 
 
 def store_problems(path: Path) -> tuple[Problem, ...]:
-    """What is wrong with the place of a store at `path`."""
-    found = store_on_network(path, mounts())
-    return () if found is None else (found,)
+    """What is wrong with a store at `path`, and with its place."""
+    lost = recovery.last(path)
+    found = (store_on_network(path, mounts()), None if lost is None else store_recovered(path, lost))
+    return tuple(problem for problem in found if problem is not None)
+
+
+def store_recovered(path: Path, lost: recovery.Recovered) -> Problem:
+    lost_s = max(0.0, (lost.written_at - lost.copied_at).total_seconds())
+    return Problem(
+        slug="store-recovered",
+        sentence=f"The store {path} was damaged ({lost.why}) and was replaced by its copy of"
+        f" {lost.copied_at:%Y-%m-%d %H:%M UTC}: what was written in the {format_duration(float(round(lost_s)))} after"
+        " it is lost; what happened then may be told a second time.",
+        fix=f"Look after the disk. When you need the damaged file no more, delete it: rm {lost.moved_to}*. Then this"
+        " line goes with the next start.",
+    )
 
 
 def store_on_network(path: Path, mounted: Iterable[tuple[str, str]]) -> Problem | None:

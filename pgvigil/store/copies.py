@@ -4,21 +4,17 @@
 `pgvigil.db.damaged-WHEN`; of both the newest two are kept.
 """
 
-import contextlib
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pgvigil.store import files
 from pgvigil.store.database import raw_connection, uri
 from pgvigil.store.errors import StoreError
 
-KEPT = 2  # files of each kind that a recovery or an upgrade leaves behind
-_COMPANIONS = ("-wal", "-shm")
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -35,19 +31,9 @@ class Copy:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """A damaged store was replaced: what was written between the two stamps is only in `moved_to`."""
-
-    why: str
-    copied_at: datetime
-    written_at: datetime
-    moved_to: Path
-
-
 def size_bytes(path: Path) -> int:
     """The store and the log of its latest writes. Raises OSError."""
-    return sum(file.stat().st_size for file in _files(path))
+    return sum(file.stat().st_size for file in files.of(path))
 
 
 def last(path: Path) -> Copy | None:
@@ -66,7 +52,7 @@ def make(path: Path) -> Copy:
 def make_before_upgrade(path: Path, revision: str) -> Copy:
     """Keep the store as it is before a migration touches it. Raises as `make` does."""
     copy = _make(path, path.with_name(f"{path.name}.before-{revision}"))
-    _keep_newest(path, "before")
+    files.keep_newest(path, "before")
     return copy
 
 
@@ -74,24 +60,8 @@ def set_aside(path: Path) -> None:
     """A new store begins at `path`: the copy of the one before it must never replace it."""
     copy = last(path)
     if copy is not None:
-        copy.path.replace(path.with_name(f"{path.name}.before-{_stamp(copy.taken_at)}"))
-        _keep_newest(path, "before")
-
-
-def restore(path: Path, copy: Copy, why: str) -> Recovered:
-    """Put `copy` in the place of the damaged store, which is kept under another name. Raises OSError."""
-    written_at = max(_written_at(file) for file in _files(path))
-    moved_to = path.with_name(f"{path.name}.damaged-{_stamp(written_at)}")
-    fresh = path.with_name(f"{path.name}.restoring")
-    shutil.copyfile(copy.path, fresh)
-    fresh.chmod(0o600)
-    _sync(fresh)
-    for file in _files(path):
-        file.replace(moved_to.with_name(file.name.replace(path.name, moved_to.name, 1)))
-    fresh.replace(path)
-    _sync(path.parent)
-    _keep_newest(path, "damaged")
-    return Recovered(why=why, copied_at=copy.taken_at, written_at=written_at, moved_to=moved_to)
+        copy.path.replace(path.with_name(f"{path.name}.before-{files.stamp(copy.taken_at)}"))
+        files.keep_newest(path, "before")
 
 
 def damage(path: Path, *, deeply: bool = False) -> str | None:
@@ -126,14 +96,14 @@ def _make(path: Path, to: Path) -> Copy:
         _enough_space(path)
         _write_copy(path, fresh)
         fresh.replace(to)
-        _sync(to.parent)
+        files.sync(to.parent)
     except sqlite3.Error as error:
         kind = DamagedStoreError if is_damage(error) else StoreError
         raise kind(f"the store could not be copied: {error}") from error
     except OSError as error:
         raise StoreError(f"the store could not be copied: {error.strerror or error}") from error
     finally:
-        fresh.unlink(missing_ok=True)
+        files.discard(fresh)
     copy = _described(to)
     if copy is None:
         raise StoreError("the store could not be copied: the copy has vanished")
@@ -152,53 +122,18 @@ def _enough_space(path: Path) -> None:
 
 def _write_copy(path: Path, fresh: Path) -> None:
     """VACUUM INTO reads every row, so that a damaged page fails it and is not copied along."""
-    fresh.unlink(missing_ok=True)
-    os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    files.create(fresh, owner_of=path)
     with closing(raw_connection(uri(path, "ro"))) as connection:
         connection.execute("VACUUM INTO ?", (str(fresh),))
     found = damage(fresh)
     if found is not None:
         raise DamagedStoreError(f"the copy of the store is damaged: {found}")
-    _sync(fresh)
+    files.sync(fresh)
 
 
 def _described(path: Path) -> Copy | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:  # there is none, or none that we may know of
         return None
     return Copy(path, datetime.fromtimestamp(status.st_mtime, UTC), status.st_size)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    return (file for file in (path, *_companions(path)) if file.exists())
-
-
-def _companions(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]
-
-
-def _written_at(file: Path) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y%m%dT%H%M%SZ")
-
-
-def _keep_newest(path: Path, kind: str) -> None:
-    """Of the files that were set aside, those who need one want the newest."""
-    kept = [each for each in path.parent.glob(f"{path.name}.{kind}-*") if not each.name.endswith(_COMPANIONS)]
-    kept.sort(key=lambda each: (each.stat().st_mtime, each.name), reverse=True)
-    for old in kept[KEPT:]:
-        for file in (old, *_companions(old)):
-            file.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # some file systems have no such call for directories
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

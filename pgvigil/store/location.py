@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from pgvigil.problems import Problem, SetupError
+from pgvigil.store import files
 
 _SQLITE = "sqlite:///"
 
@@ -75,6 +76,17 @@ def last_holder(path: Path) -> int | None:
     return int(signed) if signed.isdecimal() and len(signed) < 11 else None
 
 
+def missing(path: Path, what: str) -> SetupError:
+    """For whoever only wants to use a store that is there."""
+    return SetupError(
+        Problem(
+            slug="store-missing",
+            sentence=f"The store {path} {what}.",
+            fix="Start the daemon once (pgvigil run): it creates and upgrades its store.",
+        )
+    )
+
+
 class Lock:
     """Held while this process may write the store. The kernel releases it however the process ends."""
 
@@ -85,6 +97,8 @@ class Lock:
         except OSError as error:
             raise unwritable(path, error) from error
         self._file = os.fdopen(fd, "r+b", buffering=0)
+        with contextlib.suppress(OSError):
+            files.give(fd, path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,46 +10,70 @@ from contextlib import closing
 from pathlib import Path
 
 from pgvigil.problems import Problem, SetupError
-from pgvigil.store import copies, location
+from pgvigil.store import copies, location, recovery
 from pgvigil.store.database import raw_connection, uri
 from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import MIGRATIONS, REVISION
 
 MIGRATION_DEADLINE_S = 600.0
 _OUT_OF_SPACE_BYTES = 256 * 1024
-CHECKED_AT_START_BYTES = 256 * 1024 * 1024  # 1.3 ms a megabyte; the daemon checks a larger one while it runs
 
 
-def prepare(path: Path) -> copies.Recovered | None:
+def prepare(path: Path) -> recovery.Recovered | None:
     """Make `path` a store of this program's revision; raises SetupError. The caller holds the lock.
 
-    A damaged store is replaced by its last good copy, and what that cost is returned.
+    A damaged store is replaced by its last good copy. Returns what that cost, now or earlier, for as long as the
+    damaged file is kept.
     """
+    _end_recovery(path)
+    if not path.exists():
+        _begin(path)
     _touch(path)
-    revision, recovered = _sound_revision(path)
-    if revision is None:
-        copies.set_aside(path)
+    revision = _sound_revision(path)
     if revision != REVISION:
         _upgrade(path, revision)
-    return recovered
+    return recovery.last(path)
 
 
-def _sound_revision(path: Path) -> tuple[str | None, copies.Recovered | None]:
-    """The revision of the store, after a recovery where that was needed and possible."""
+def _end_recovery(path: Path) -> None:
     try:
-        return _revision(path, uri(path, "rw"), check=True), None
+        recovery.resume(path)
+    except OSError as error:
+        raise location.unwritable(path, error) from error
+
+
+def _begin(path: Path) -> None:
+    """A new store: the copy of the one before it, which somebody moved away, must never replace it."""
+    try:
+        copies.set_aside(path)
+    except OSError as error:
+        raise location.unwritable(path, error) from error
+
+
+def _sound_revision(path: Path) -> str | None:
+    """The revision of the store, after a recovery where that was needed and possible; None when it is new."""
+    try:
+        return _begun_revision(path)
     except DamagedError as error:
-        recovered = _recover(path, error)
-        return _revision(path, uri(path, "rw"), check=True), recovered
+        _recover(path, error)
+        return _revision(path, uri(path, "rw"), check=True)
 
 
-def _recover(path: Path, error: "DamagedError") -> copies.Recovered:
+def _begun_revision(path: Path) -> str | None:
+    """The revision of the store as it is. One that was copied was not empty."""
+    revision = _revision(path, uri(path, "rw"), check=True)
+    if revision is None and copies.last(path) is not None:
+        raise DamagedError(path, "it is empty")
+    return revision
+
+
+def _recover(path: Path, error: "DamagedError") -> None:
     """Raises `error` again when there is no copy, or none that can be read."""
     copy = copies.last(path)
     if copy is None or not _good(copy):
         raise error
     try:
-        return copies.restore(path, copy, error.why)
+        recovery.restore(path, copy, error.why)
     except OSError as cause:
         raise location.unwritable(path, cause) from error
 
@@ -73,7 +97,7 @@ def _upgrade(path: Path, revision: str | None) -> None:
 def readable(path: Path) -> str:
     """What SQLite opens to read the store at `path`; raises SetupError when it cannot be read as it is."""
     if not path.exists():
-        raise SetupError(_missing(path, "does not exist"))
+        raise location.missing(path, "does not exist")
     where = uri(path, "ro")
     writable = os.access(path.parent, os.W_OK, effective_ids=True)
     if not writable and not path.with_name(path.name + "-wal").exists():
@@ -82,9 +106,7 @@ def readable(path: Path) -> str:
         )
     revision = _revision(path, where, check=False)
     if revision != REVISION:
-        raise SetupError(
-            _missing(path, "is empty" if revision is None else "was written by an older pgvigil")
-        )
+        raise location.missing(path, "is empty" if revision is None else "was written by an older pgvigil")
     return where
 
 
@@ -111,7 +133,7 @@ def _read_revision(path: Path, connection: sqlite3.Connection, *, check: bool) -
         return None
     if not {"alembic_version", "incident"} <= tables:
         raise SetupError(_corrupt(path, "it is a database of another program"))
-    if check and path.stat().st_size <= CHECKED_AT_START_BYTES:
+    if check:  # 1.3 ms a megabyte
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise DamagedError(path, "it is damaged")
@@ -158,14 +180,6 @@ def _corrupt(path: Path, why: str) -> Problem:
         slug="store-corrupt",
         sentence=f"The file {path} is not a usable store: {why}.",
         fix="Move it away, with the files of the same name that end in -wal and -shm, or name another file.",
-    )
-
-
-def _missing(path: Path, what: str) -> Problem:
-    return Problem(
-        slug="store-missing",
-        sentence=f"The store {path} {what}.",
-        fix="Start the daemon once (pgvigil run): it creates and upgrades its store.",
     )
 
 

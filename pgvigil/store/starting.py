@@ -5,18 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pgvigil.problems import SetupError
-from pgvigil.store import copies, opening
+from pgvigil.store import opening
 from pgvigil.store.failover import DiskLimits, Failover, Turn
 from pgvigil.store.file import File, load
 from pgvigil.store.marker import Marker, in_memory_since
 from pgvigil.store.memory import Memory
+from pgvigil.store.recovery import Recovered
 
 _FULL = "store-disk-full"
 
 
 def opened(
     path: Path, on_turn: Callable[[Turn], None], limits: DiskLimits | None
-) -> tuple[copies.Recovered | None, Failover]:
+) -> tuple[Recovered | None, Failover]:
     """The store at `path` and what its opening had to mend; raises SetupError. The caller holds the lock.
 
     A full disk stands in the way of a new store and of an upgrade, and of nothing else.
@@ -31,7 +32,7 @@ def opened(
     return recovered, failover
 
 
-def _loaded(path: Path) -> tuple[copies.Recovered | None, Memory, str]:
+def _loaded(path: Path) -> tuple[Recovered | None, Memory, str]:
     """What was mended, the memory, and what is wrong with the disk."""
     try:
         recovered = opening.prepare(path)

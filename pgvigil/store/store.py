@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from pgvigil.store import care, copies, location, marker, opening
+from pgvigil.store import care, copies, location, marker, opening, recovery
 from pgvigil.store.database import ReadOnly
 from pgvigil.store.deliveries import Deliveries
 from pgvigil.store.digests import Digests
 from pgvigil.store.errors import StoreError
 from pgvigil.store.failover import DiskLimits, Failover, OnFile, Turn
 from pgvigil.store.incidents import Incidents
+from pgvigil.store.recovery import Recovered
 from pgvigil.store.starting import opened
 from pgvigil.store.state import StateValues
 from pgvigil.store.texts import Texts
@@ -33,7 +34,7 @@ class Store:
     digests: Digests
     texts: Texts
     state: StateValues
-    recovered: copies.Recovered | None  # what the opening had to mend
+    recovered: Recovered | None  # what damage has cost
     _database: Failover | ReadOnly
     _lock: location.Lock | None
 
@@ -57,7 +58,7 @@ class Store:
         path = location.path_of(url)
         if not exclusive:
             reader = ReadOnly(opening.readable(path))
-            return cls._of(path, reader, Texts(reader), None, None)
+            return cls._of(path, reader, Texts(reader), None, recovery.last(path))
         with ExitStack() as undo:
             lock = location.Lock(path)
             undo.callback(lock.release)
@@ -72,7 +73,7 @@ class Store:
         database: Failover | ReadOnly,
         texts: Texts,
         lock: location.Lock | None,
-        recovered: copies.Recovered | None,
+        recovered: Recovered | None,
     ) -> Self:
         return cls(
             path=path,

@@ -12,6 +12,7 @@ import pytest
 
 from daemon.cli import codes, main
 from daemon.clock import system_now
+from daemon.doctor.store import store_problems
 from pgvigil.model.incident import Transition
 from pgvigil.store import Store
 from tests.unit.sinks.samples import pile_up, resolved
@@ -119,3 +120,29 @@ def test_prune_leaves_the_store_of_a_running_daemon_alone(
     assert run(config, "prune") == codes.SETUP
     assert "is in use by another pgvigil" in capsys.readouterr().err
     assert running.rows()["incident"] == 3
+
+
+def test_prune_makes_no_store_where_there_is_none(tmp_path: Path, capsys: Capture) -> None:
+    """As root, in the place that a mistake names, it would be one that the daemon cannot open."""
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(f'[daemon]\nstore = "sqlite:///{tmp_path}/pgvigil.db"\n')
+    assert run(file, "prune") == codes.SETUP
+    assert "does not exist" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["pgvigil.toml"]
+
+
+def test_whoever_comes_upon_the_damage_says_what_is_lost(config: Path, capsys: Capture) -> None:
+    """`prune` recovers as a start does; the daemon, doctor and `info` say it afterwards all the same."""
+    path = config.parent / "pgvigil.db"
+    with closing(Store.open(f"sqlite:///{path}")) as store:
+        store.copy()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+    assert run(config, "prune") == codes.OK
+    assert "was replaced by its copy" in capsys.readouterr().err
+    assert run(config, "info") == codes.OK
+    assert "was replaced by its copy" in capsys.readouterr().err
+    (problem,) = store_problems(path)
+    assert problem.slug == "store-recovered"
+    assert "is lost" in problem.sentence
+    assert str(path.with_name("pgvigil.db.damaged-")) in problem.fix

@@ -30,24 +30,6 @@ def keep() -> Keep:
     return Keep(resolved_since=T0, targets=frozenset({"orders-prod"}))
 
 
-def test_what_was_recovered_is_said_until_the_next_start(path: Path, pool: Pool) -> None:
-    store = Store.open(f"sqlite:///{path}")
-    store.texts.put("orders", {(1, 2, queryid): "x" * 4000 for queryid in range(50)})
-    store.copy()
-    store.close()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
-    store, board, ticker = Store.open(f"sqlite:///{path}"), Board(), Ticker(system_now)
-    with structlog.testing.capture_logs() as events:
-        Housekeeping(store, board, pool, keep).start(ticker)
-    (problem,) = board.problems
-    assert problem.slug == "store-recovered"
-    assert "is lost" in problem.sentence
-    assert str(path.with_name("pgvigil.db.damaged-")) in problem.fix
-    assert [event["slug"] for event in events if event["event"] == "setup_problem"] == ["store-recovered"]
-    store.close()
-
-
 def test_a_store_that_breaks_while_it_runs_is_noticed_by_the_next_copy(
     store: Store, path: Path, pool: Pool
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgvigil.problems import SetupError
-from pgvigil.store import Store, StoreError, copies
+from pgvigil.store import Store, StoreError, copies, files
 from pgvigil.store.schema import REVISION
 from tests.support.disks import fill
 
@@ -85,22 +85,34 @@ def test_a_damaged_store_is_replaced_by_its_copy_and_kept(path: Path) -> None:
     store.state.put("after", "recovery")
     store.close()
     again = Store.open(url(path))
-    assert again.recovered is None
     assert again.state.get("after") == "recovery"
+    assert again.recovered == recovered, "a loss is said until the damaged file is deleted"
     again.close()
+    recovered.moved_to.unlink()
+    with closing(Store.open(url(path))) as mended:
+        assert mended.recovered is None
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 100, 5000])
 def test_a_store_that_was_cut_off_is_replaced_too(path: Path, kept_bytes: int) -> None:
-    """Down to nothing, it would be a new store: then the copy is set aside, and never replaces that one."""
+    """Also when nothing is left of it, as after a power failure: only a file that is not there is a new store."""
     with_a_copy(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:kept_bytes])
+    path.write_bytes(path.read_bytes()[:kept_bytes])
     store = Store.open(url(path))
-    assert (store.state.get("before") == "copy") is (kept_bytes > 0)
-    assert (store.recovered is not None) is (kept_bytes > 0)
-    assert bool(list(path.parent.glob("pgvigil.db.before-*"))) is (kept_bytes == 0)
+    assert store.state.get("before") == "copy"
+    assert store.recovered is not None
     store.close()
+
+
+def test_the_copy_of_a_store_that_was_moved_away_never_replaces_the_new_one(path: Path) -> None:
+    with_a_copy(path)
+    path.unlink()
+    store = Store.open(url(path))
+    assert store.state.get("before") is None
+    assert store.recovered is None
+    assert store.last_copy is None
+    store.close()
+    assert len(list(path.parent.glob("pgvigil.db.before-*"))) == 1
 
 
 def test_without_a_copy_a_damaged_store_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -151,8 +163,8 @@ def test_of_damaged_stores_the_newest_two_are_kept(path: Path) -> None:
     damage(path)
     Store.open(url(path)).close()
     kept = list(path.parent.glob("pgvigil.db.damaged-*"))
-    assert len([each for each in kept if not each.name.endswith("-wal")]) == copies.KEPT
-    assert len(kept) <= 2 * copies.KEPT
+    assert len([each for each in kept if not each.name.endswith("-wal")]) == files.KEPT
+    assert len(kept) <= 2 * files.KEPT
 
 
 def test_an_upgrade_keeps_the_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
