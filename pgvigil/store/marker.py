@@ -11,7 +11,10 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
+from pgvigil.store import files
+
 _BLOCK_BYTES = 4096
+_SUFFIX = "-marker"
 
 
 class Marker:
@@ -46,7 +49,7 @@ class Marker:
 
 
 def marker_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}-marker")
+    return path.with_name(path.name + _SUFFIX)
 
 
 def in_memory_since(path: Path) -> datetime | None:
@@ -58,10 +61,17 @@ def in_memory_since(path: Path) -> datetime | None:
         return None
 
 
+def note(path: Path, since: datetime) -> None:
+    """The file at `path` lacks what was done since then, or since earlier if that was noted. Raises OSError."""
+    earlier = in_memory_since(path)
+    _write(marker_path(path), since if earlier is None else min(since, earlier))
+
+
 def _write(path: Path, since: datetime | None) -> None:
     noted = {"in_memory_since": None if since is None else since.isoformat()}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        files.give(descriptor, path.with_name(path.name.removesuffix(_SUFFIX)))
         os.pwrite(descriptor, json.dumps(noted).encode().ljust(_BLOCK_BYTES), 0)
         os.fsync(descriptor)
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pgvigil.store import files
+from pgvigil.store import files, marker
 from pgvigil.store.copies import Copy
 
 
@@ -41,6 +41,7 @@ def resume(path: Path) -> None:
     if noted is None or not fresh.exists():
         return
     files.move(path, noted.moved_to)
+    marker.note(path, noted.copied_at)  # what was sent since then is in doubt
     fresh.replace(path)
     files.sync(path.parent)
     files.keep_newest(path, "damaged")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pgvigil.problems import SetupError
-from pgvigil.store import Store, StoreError, copies, files
+from pgvigil.store import Store, StoreError, copies, files, opening
+from pgvigil.store.marker import in_memory_since
 from tests.support.reporting import not_run
 from tests.unit.store.test_copies import damage, url, with_a_copy
 
@@ -122,3 +123,13 @@ def test_a_copy_that_nobody_may_delete_is_an_error_of_the_store(
         copies.make(store.path)
     files.discard(store.path)
     assert store.path.exists()
+
+
+def test_what_was_sent_since_the_copy_is_in_doubt(path: Path) -> None:
+    """The store that takes the place of the damaged one is marked as one that lacks what was done since."""
+    with_a_copy(path)
+    copy = copies.last(path)
+    assert copy is not None
+    damage(path)
+    opening.prepare(path)
+    assert in_memory_since(path) == copy.taken_at
