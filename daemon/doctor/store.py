@@ -76,6 +76,7 @@ def store_recovered(path: Path, lost: recovery.Recovered) -> Problem:
         sentence=f"The store {path} was damaged ({lost.why}) and was replaced by its copy of"
         f" {lost.copied_at:%Y-%m-%d %H:%M UTC}: what was written in the {format_duration(float(round(lost_s)))} after"
         " it is lost; what happened then may be told a second time.",
+        why="Incidents, messages and their numbers of that time are not remembered; the disk may damage more.",
         fix=f"Look after the disk. When you need the damaged file no more, delete it: rm {lost.moved_to}*. Then this"
         " line goes with the next start.",
     )

@@ -9,6 +9,9 @@ from daemon.http.sources import Sources
 from pgvigil.model.incident import Incident, State
 
 
+_OPEN = (State.FIRING, State.UNKNOWN)
+
+
 class Api:
     """The endpoints as methods, so that each has the sources at hand."""
 
@@ -54,8 +57,9 @@ def _states(text: str | None) -> tuple[State, ...] | None:
     if text is None:
         return None
     try:
-        words = text.replace("open", "firing,unknown").split(",")
-        return tuple(State(word) for word in words)
+        return tuple(
+            state for word in text.split(",") for state in (_OPEN if word == "open" else [State(word)])
+        )
     except ValueError as error:
         raise HTTPException(400, f"state: {error}; use {', '.join(State)} or open") from error
 
