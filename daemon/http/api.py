@@ -8,7 +8,6 @@ from daemon import jsonable
 from daemon.http.sources import Sources
 from pgvigil.model.incident import Incident, State
 
-
 _OPEN = (State.FIRING, State.UNKNOWN)
 
 
