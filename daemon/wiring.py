@@ -49,7 +49,7 @@ log = structlog.get_logger(__name__)
 
 LANE_LIMIT_S = 120.0  # every deadline of a job is far below this: past it the lane itself is stuck
 OUTBOX_LIMIT_S = 120.0
-WRITE_LIMIT_S = 120.0  # a write takes milliseconds, the giving back of a large store's space many seconds
+WRITE_LIMIT_S = 120.0  # of the store's memory: it takes milliseconds, whatever the disk does
 OWN_LIMIT_S = 15.0  # the clock ticks every second, the event loop ten times a second
 PUSH_S = 15.0
 SETTLE_S = 2.0  # how often what could not be written is tried again

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pgvigil.model.delivery import Act, Delivery
+from pgvigil.model.delivery import Act, Delivery, Recalled
 from pgvigil.model.digest import Digest
 from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Judgement
@@ -227,6 +227,9 @@ class Sink(Protocol):
 
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:
         """The handle of what `act` created earlier, or None when it is not there."""
+
+    def recall(self, act: Act, incident: Incident, delivery: Delivery) -> Recalled | None:
+        """What was told in the time that `act` (see `Act.lost`) stands for; None when nothing is there."""
 
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
         """Say many things in one message, no retries; returns the handle to keep as `Delivery.thread`."""

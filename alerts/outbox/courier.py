@@ -5,7 +5,7 @@ and its result after it. Whatever happens between the two leaves a row that says
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -24,6 +24,7 @@ from pgvigil.model.delivery import (
     DeliveryError,
     DeliveryFailure,
     DeliveryStatus,
+    Recalled,
 )
 from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
@@ -252,7 +253,7 @@ class Courier:
     def _look(self, row: Delivery, act: Act, incident: Incident) -> tuple[Delivery, Delivery | None] | None:
         """The row to go on with and what of it stays in doubt; None when this row is done with for now."""
         try:
-            found = self._sink.find(act, incident, row)
+            found = self._find(act, incident, row)
         except CannotLookError:
             return row, row
         except DeliveryError as error:
@@ -270,8 +271,16 @@ class Courier:
         self._adopt(row, act, incident, found)
         return None
 
+    def _find(self, act: Act, incident: Incident, row: Delivery) -> Recalled | None:
+        if act.lost_above is not None:
+            return self._sink.recall(act, incident, row)
+        handle = self._sink.find(act, incident, row)
+        return None if handle is None else Recalled(handle, *row.maybe_seen[-1])
+
     def _not_found(self, row: Delivery) -> tuple[Delivery, Delivery | None] | None:
-        if len(row.maybe_seen) > 1:  # only the last one was looked for
+        act = in_flight(row)
+        everything = act is not None and act.lost_above is not None
+        if len(row.maybe_seen) > 1 and not everything:  # only the last one was looked for
             return row, row
         self._looks[row.incident_id] += 1
         if self._looks[row.incident_id] < self._limits.looks:
@@ -282,15 +291,14 @@ class Courier:
         cleared = self._deliveries.put_back(row, without_act(row))
         return None if cleared is None else (cleared, None)
 
-    def _adopt(self, row: Delivery, act: Act, incident: Incident, remote: Mapping[str, str]) -> None:
+    def _adopt(self, row: Delivery, act: Act, incident: Incident, found: Recalled) -> None:
         self._looks.pop(row.incident_id, None)
-        state, level = row.maybe_seen[-1]
         self._deliveries.settle(
             row,
-            version=act.version,
-            state=state,
-            level=level,
-            remote=remote,
+            version=max(act.version, 0),
+            state=found.state,
+            level=found.level,
+            remote=found.remote,
             at=row.act_at or row.due_since,
         )
         self._record.adopted(incident, act)

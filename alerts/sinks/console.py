@@ -12,7 +12,7 @@ from pydantic import Field
 
 from alerts.render import View, fit_block, view
 from alerts.render_digest import DigestView, digest_view
-from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure, Recalled
 from pgvigil.model.digest import Digest
 from pgvigil.model.evidence import Block, Step
 from pgvigil.model.incident import Incident, State
@@ -70,6 +70,10 @@ class ConsoleSink:
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
         """See `Sink.find`: there is no way."""
         raise CannotLookError(_BLIND)
+
+    def recall(self, act: Act, incident: Incident, delivery: Delivery) -> Recalled | None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.recall`: there is no way."""
+        raise CannotLookError("what was printed cannot be read back")
 
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
         """See `Sink.tell`."""

@@ -72,7 +72,16 @@ def show(
 
 
 def _store(config: Any) -> Store:
-    return Store.open(load_settings(config).daemon.store.reveal(), exclusive=False)
+    """Says on stderr when the file is behind, because the daemon goes on without its disk."""
+    store = Store.open(load_settings(config).daemon.store.reveal(), exclusive=False)
+    since = store.in_memory_since
+    if since is not None:
+        typer.echo(
+            f"warning: the disk of the store fails; what happened since {stamp(since)} is only in the daemon's memory"
+            " (see its page or API)",
+            err=True,
+        )
+    return store
 
 
 def rows(found: Sequence[Incident], now: datetime) -> Iterator[str]:

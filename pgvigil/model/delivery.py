@@ -38,9 +38,30 @@ class Act:
     def key(self) -> str:
         return f"{self.incident_id}:{self.version}:{self.kind}"
 
+    @classmethod
+    def lost(cls, incident_id: int, highest: int) -> "Act":
+        """Anything that a time may have told of which the store knows nothing: about this incident, or about one
+        with its fault and a number above `highest`.
+        """
+        return cls(ActKind.POST, incident_id, -highest - 1)
+
+    @property
+    def lost_above(self) -> int | None:
+        """The `highest` of such an act; None for any other."""
+        return -self.version - 1 if self.version < 0 else None
+
     @property
     def creates(self) -> bool:
         return self.kind is not ActKind.EDIT
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A message that is there though the store does not know it, and what people last heard of it."""
+
+    remote: Mapping[str, str]
+    state: State
+    level: Level
 
 
 class DeliveryStatus(StrEnum):

@@ -31,7 +31,9 @@ from sqlalchemy import (
 from pgvigil.model.delivery import Act, Delivery, DeliveryStatus, Want
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
+from pgvigil.store import lost as lost_time
 from pgvigil.store.database import Database
+from pgvigil.store.lost import Lost
 from pgvigil.store.schema import LEVEL, METADATA, REMOTE, SIGHTS, STAMP, STATE, STATUS, TEXT
 
 DELIVERY = Table(
@@ -106,8 +108,24 @@ def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) 
             left = want is None and old.status is DeliveryStatus.LEFT
             raised = replace(old, want_version=fresh.want_version) if left else _raised(old, fresh)
             connection.execute(update(DELIVERY).where(_is(old)).values(_values(raised)))
+    lost = lost_time.current(connection, incident.evaluated_at) if wants else None
     for want in wants.values():
-        connection.execute(insert(DELIVERY).values(_values(_fresh(incident, want))))
+        fresh = _fresh(incident, want)
+        if lost is not None:
+            fresh = in_doubt(fresh, lost, ((incident.state, incident.severity),))
+        connection.execute(insert(DELIVERY).values(_values(fresh)))
+
+
+def in_doubt(row: Delivery, lost: Lost, perhaps: tuple[tuple[State, Level], ...]) -> Delivery:
+    """`row` when more may have been told of its incident, or of one with its fault, than the store knows."""
+    return replace(
+        row,
+        status=DeliveryStatus.AMBIGUOUS,
+        act_key=Act.lost(row.incident_id, lost.highest).key,
+        act_at=lost.since,
+        maybe_seen=(*(each for each in row.maybe_seen if each not in perhaps), *perhaps),
+        not_before=None,
+    )
 
 
 def strangers(connection: Connection, pairs: Sequence[tuple[Incident, Want]]) -> list[Delivery]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pgvigil.problems import SetupError
-from pgvigil.store import opening
+from pgvigil.store import doubts, opening
 from pgvigil.store.failover import DiskLimits, Failover, Turn
 from pgvigil.store.file import File, load
 from pgvigil.store.marker import Marker, in_memory_since
@@ -28,6 +28,8 @@ def opened(
     marker.reserve()
     failover = Failover(memory, File(path), marker, on_turn=on_turn, limits=limits, lost_since=since)
     failover.start(why)
+    if since is not None:
+        failover.write(lambda connection: doubts.begin(connection, since))
     failover.settle()
     return recovered, failover
 

@@ -25,13 +25,17 @@ class StateValues:
 
     def get(self, key: str) -> Any:
         """The value, or None."""
-        query = select(STATE_TABLE.c.value).where(STATE_TABLE.c.key == key)
-        text = self._database.read(lambda connection: connection.execute(query).scalar_one_or_none())
-        return None if text is None else json.loads(text)
+        return self._database.read(lambda connection: read(connection, key))
 
     def put(self, key: str, value: Any) -> None:
         """Replace the value of `key`; None forgets it."""
         self._database.write(lambda connection: put(connection, key, value))
+
+
+def read(connection: Connection, key: str) -> Any:
+    query = select(STATE_TABLE.c.value).where(STATE_TABLE.c.key == key)
+    text = connection.execute(query).scalar_one_or_none()
+    return None if text is None else json.loads(text)
 
 
 def put(connection: Connection, key: str, value: Any) -> None:

@@ -117,3 +117,31 @@ def test_on_a_disk_that_hangs_all_goes_on_after_one_wait(
         poll(lambda: daemon.get("/readyz")[0] == 200, 30)
         assert states_in_file(disk.folder) == ["resolved", "resolved"]
         assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("freed", [True, False], ids=["space is back", "still full"])
+def test_killed_while_in_memory_it_finds_what_it_told(
+    freed: bool, database: Database, slack: FakeSlack, small_disk: Path, config: str, tmp_path: Path
+) -> None:
+    """What was posted and what ended while the file was behind is neither told twice nor marked."""
+    with running_daemon(tmp_path, config, store_in(small_disk)) as daemon:
+        with idle_in_transaction(database.dsn(), "SELECT 1", application_name="before"):
+            daemon.wait_incident("idle_in_transaction", "firing")
+            poll(lambda: len(slack.roots()) == 1)
+            poll(lambda: daemon.metric("pgvigil_outbox_pending") == 0)
+            ballast = fill(small_disk)
+        with idle_in_transaction(database.dsn(), "SELECT 1", application_name="during"):
+            poll(lambda: len(slack.roots()) == 2, 30, message="what begins meanwhile is told")
+            poll(lambda: len(slack.messages()) == 3, 30, message="what ended meanwhile is told")
+            poll(lambda: daemon.metric("pgvigil_outbox_pending") == 0)
+            daemon.kill9()
+            assert states_in_file(small_disk) == ["firing"]
+            if freed:
+                ballast.unlink()
+            daemon.start_again()
+            (again,) = poll(lambda: daemon.incidents("idle_in_transaction", "firing"), 30)
+            assert again["id"] != "INC-2"
+            poll(lambda: daemon.metric("pgvigil_outbox_pending") == 0, 30)
+        both_told_to_their_end(slack)
+        assert daemon.stop() == 0
+    assert len(slack.messages()) == 4

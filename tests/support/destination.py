@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pgvigil.model.delivery import Act, ActKind, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.delivery import (
+    Act,
+    ActKind,
+    CannotLookError,
+    Delivery,
+    DeliveryError,
+    DeliveryFailure,
+    Recalled,
+)
 from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
@@ -46,6 +54,15 @@ class Message:
     cut: dict[str, int] = field(default_factory=dict)  # how many of a section it left out
     marked: datetime | None = None
     deleted: bool = False
+    subject: str | None = None  # of its incident
+    before: tuple[State, Level] | None = None  # what an edit found to have been heard
+
+    @property
+    def incident(self) -> int:
+        return int(self.key.split(":")[0])
+
+    def heard(self) -> tuple[State, Level]:
+        return self.before or (self.state, self.level)
 
 
 @dataclass
@@ -122,6 +139,8 @@ class Destination:
         if act.kind is ActKind.EDIT:
             assert root is not None
             root.version, root.state, root.level = act.version, incident.state, incident.severity
+            seen = delivery.seen_state, delivery.seen_level
+            root.before = None if seen[0] is None or seen[1] is None else (seen[0], seen[1])
             return delivery.remote
         ts = f"{len(self.messages) + 1}"
         self.messages.append(
@@ -135,6 +154,7 @@ class Destination:
                 under=root.ts if root else None,
                 in_thread_of=self._thread(delivery),
                 marked=marked,
+                subject=incident.subject,
             )
         )
         return delivery.remote if root else {"ts": ts}
@@ -157,6 +177,23 @@ class Destination:
         found = self._found(act.key)
         return delivery.remote if found is not None and found.under else self._handle(found)
 
+    def recall(self, act: Act, incident: Incident, delivery: Delivery) -> Recalled | None:
+        self._look()
+        ours = [
+            message
+            for message in self.messages
+            if not message.deleted
+            and message.subject == incident.subject
+            and (message.incident == incident.id or message.incident > (act.lost_above or 0))
+        ]
+        known = delivery.remote.get("ts") or next(
+            (each.ts for each in reversed(ours) if not each.under), None
+        )
+        told = [each for each in ours if known in (each.ts, each.under)]
+        if known is None or not told:
+            return None
+        return Recalled({"ts": known}, *told[-1].heard())
+
     def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
         return self._handle(self._found(f"digest {digest.key}"))
 
@@ -164,6 +201,13 @@ class Destination:
         return None if found is None else {"ts": found.ts}
 
     def _found(self, key: str) -> Message | None:
+        self._look()
+        for message in reversed(self.messages):
+            if message.key == key and not message.deleted:
+                return message
+        return None
+
+    def _look(self) -> None:
         self.calls.append("find")
         if not self.can_look:
             raise CannotLookError("no scope")
@@ -172,10 +216,6 @@ class Destination:
             raise DeliveryError(fault, f"faked: {fault}", retry_after_s=self.retry_after_s)
         if fault == "bug":
             raise KeyError("messages")
-        for message in reversed(self.messages):
-            if message.key == key and not message.deleted:
-                return message
-        return None
 
     def check(self) -> tuple[Problem, ...]:
         return ()

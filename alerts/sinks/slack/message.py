@@ -56,14 +56,16 @@ def render(
         body = (
             _full(shown, incident, public_url) if tier is Tier.FULL else _simple(shown, incident, public_url)
         )
-    metadata = metadata_of(act, incident)
+    metadata = metadata_of(act, incident, delivery)
     if tier is Tier.TEXT:
         return {"text": _text(shown, incident, public_url), "blocks": [], "metadata": metadata}
     return {"text": mrkdwn(shown.notification, 300), "blocks": body, "metadata": metadata}
 
 
-def metadata_of(act: Act, incident: Incident) -> dict[str, Any]:
-    """What reconciliation looks for. The digest tells two pgvigils in one channel apart."""
+def metadata_of(act: Act, incident: Incident, delivery: Delivery | None = None) -> dict[str, Any]:
+    """What reconciliation looks for. The digest tells two pgvigils in one channel apart; `heard` is what people
+    have been told aloud so far, of which an edit tells nothing.
+    """
     digest = hashlib.sha256(incident.fingerprint.encode(errors="replace")).hexdigest()[:16]
     payload = {
         "incident": incident.id,
@@ -71,8 +73,16 @@ def metadata_of(act: Act, incident: Incident) -> dict[str, Any]:
         "version": act.version,
         "act": act.key,
         "fault": digest,
+        "heard": _heard(act, incident, delivery),
     }
     return {"event_type": EVENT_TYPE, "event_payload": payload}
+
+
+def _heard(act: Act, incident: Incident, delivery: Delivery | None) -> str:
+    state, level = incident.state, incident.severity
+    if act.kind is ActKind.EDIT and delivery is not None and delivery.seen_level is not None:
+        state, level = delivery.seen_state or state, delivery.seen_level
+    return f"{state}:{int(level)}"
 
 
 # --- full: literal wherever text from a database stands ------------------------------------------------------

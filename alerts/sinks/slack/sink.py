@@ -7,7 +7,7 @@ from typing import Any
 from alerts.sinks.slack.api import SlackApi
 from alerts.sinks.slack.digest import LINES, digest_metadata, render_digest
 from alerts.sinks.slack.errors import CHANNEL, RefusedError
-from alerts.sinks.slack.lookup import find_message
+from alerts.sinks.slack.lookup import find_message, recall_message
 from alerts.sinks.slack.message import Tier, metadata_of, render
 from alerts.sinks.slack.setup import (
     channel_problems,
@@ -17,7 +17,7 @@ from alerts.sinks.slack.setup import (
     scope_problems,
 )
 from alerts.sinks.slack.tiers import TierMemory
-from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Told
+from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryError, DeliveryFailure, Recalled, Told
 from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
 from pgvigil.problems import Problem
@@ -87,6 +87,16 @@ class SlackSink:
         thread = _thread_of(act, delivery)
         found = self._find(metadata_of(act, incident), thread, delivery.act_at)
         return dict(delivery.remote) if found and act.kind is ActKind.REPLY else found
+
+    def recall(self, act: Act, incident: Incident, delivery: Delivery) -> Recalled | None:
+        """See `Sink.recall`."""
+        payload = metadata_of(act, incident)["event_payload"]
+        wanted = {key: payload[key] for key in ("rule", "fault")}
+        try:
+            channel = delivery.remote.get("channel") or self._resolved()
+            return recall_message(self._api.call, act, incident, delivery, wanted, channel=channel)
+        except RefusedError as refused:
+            raise refused.as_delivery(creates=False) from None
 
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
         """See `Sink.tell`."""

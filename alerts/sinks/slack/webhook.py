@@ -13,7 +13,7 @@ from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, CONTENT, RefusedEr
 from alerts.sinks.slack.message import Tier, render
 from alerts.sinks.slack.secret import SecretFile
 from alerts.sinks.slack.tiers import TierMemory
-from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure
+from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure, Recalled
 from pgvigil.model.digest import Digest
 from pgvigil.model.incident import Incident
 from pgvigil.problems import Problem
@@ -73,6 +73,10 @@ class WebhookSink:
     def find(self, act: Act, incident: Incident, delivery: Delivery) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
         """See `Sink.find`: there is no way."""
         raise CannotLookError(_BLIND)
+
+    def recall(self, act: Act, incident: Incident, delivery: Delivery) -> Recalled | None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.recall`: there is no way."""
+        raise CannotLookError("a webhook shows nothing of what it sent")
 
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
         """See `Sink.tell`."""

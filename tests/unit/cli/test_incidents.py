@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from daemon.cli import codes, main
 from pgvigil.model.incident import Transition
+from pgvigil.store.marker import Marker
 from pgvigil.store.store import Store
 from tests.unit.sinks.samples import pile_up, resolved
 
@@ -42,6 +44,18 @@ def test_open_ones_are_listed_the_newest_first(config: Path, capsys: Capture) ->
     assert [row.split()[0] for row in rows] == ["INC-2", "INC-1"]
     assert "orders-prod/shop" in rows[1]
     assert "23 sessions blocked 4m12s by pid 8123" in rows[1]
+
+
+def test_a_file_that_is_behind_is_said(config: Path, capsys: Capture) -> None:
+    marker = Marker(config.parent / "pgvigil.db")
+    try:
+        assert marker.put(datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC), 5.0)
+        assert run(config, "list") == codes.OK
+        warning = capsys.readouterr().err
+        assert "what happened since 2026-11-23T01:02:03" in warning
+        assert "only in the daemon's memory" in warning
+    finally:
+        marker.put(None, 5.0)
 
 
 def test_text_from_a_database_stays_in_its_line(config: Path, capsys: Capture) -> None:
