@@ -7,11 +7,12 @@ from functools import partial
 
 import psutil
 
-from daemon.checking.look import Look, paced
+from daemon.checking.look import Look, Place, paced
 from daemon.checking.sessions import Sessions
 from daemon.clock import Now, system_now
-from daemon.doctor.checks import TEXTS, Checked, of_target
+from daemon.doctor.checks import Checked, Missing, of_target
 from daemon.doctor.store import store_problems
+from daemon.doctor.target import TEXTS
 from daemon.fleet import rules_of
 from daemon.following import Following
 from daemon.http.server import bind
@@ -20,7 +21,7 @@ from daemon.reading import home_extensions, scheduled
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import BoundSink, Settings
 from daemon.sinks import built
-from daemon.statements import TEXTS_TIMEOUT_S, Statements, Unstored
+from daemon.statements import FEED, TEXTS_TIMEOUT_S, Statements, Unstored
 from pgvigil.model.delivery import DeliveryError
 from pgvigil.model.failure import Failure
 from pgvigil.postgres.errors import ReadError
@@ -53,13 +54,19 @@ class Examination:
             jobs = [(None, self._own)]
             jobs += [(None, partial(_sink, name, bound)) for name, bound in self._settings.sinks.items()]
         jobs += [(target.name, partial(self._target, target)) for target in targets]
-        with ThreadPoolExecutor(max(1, min(len(jobs), self._settings.daemon.spare_workers))) as pool:
+        pool = ThreadPoolExecutor(max(1, min(len(jobs), self._settings.daemon.spare_workers)))
+        try:
             return [checked for found in pool.map(_done, jobs) for checked in found]
+        finally:  # also at an interrupt: what is asked ends by its deadline
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # --- targets ----------------------------------------------------------------------------------------
 
     def _target(self, target: TargetSettings) -> list[Checked]:
         collectors = scheduled(self._settings).values()
+        off = {name for name, section in self._settings.collectors.items() if not section.enabled}
+        if FEED in off:
+            off.add(TEXTS)
         sessions = Sessions(
             target.name,
             lambda database: connect(target.server, limits=self._limits, database=database),
@@ -75,31 +82,27 @@ class Examination:
             statements=Statements(target.name, Unstored(), top_k=0, interval_s=0.0),
         )
         with closing(sessions):
+            for name in off:
+                look.leave_out(None, name, "switched off in the configuration", chosen=True)
             look.take(0.0, lambda _seconds: None, whole=True)
-            if look.up:
+            if look.up and FEED not in off:
                 _count_texts(look, sessions)
         return list(self._told(target.name, look))
 
     def _told(self, target: str, look: Look) -> Iterator[Checked]:
         problems = tuple(look.diagnosis.problems(rules_of(self._settings, target)).values())
-        reasons = {
-            (database, collector): missing.reason
-            for (database, collector), missing in look.not_covered.items()
-        }
-        lost = reasons.pop((None, None), None)
-        yield Checked(
-            target=target, check="connection", problems=problems if lost else (), why_not=lost or ""
-        )
+        missing = _missing(look)
+        lost = missing.pop((None, None), None)
         if lost is not None:
+            yield Checked(target=target, check="connection", problems=problems, why_not=lost.why)
             return
-        unread = {
-            collector: why for (database, collector), why in reasons.items() if collector and not database
-        }
-        yield from of_target(target, problems, unread)
-        for (database, collector), why in reasons.items():
+        yield Checked(target=target, check="connection")
+        of_server = {collector: one for (database, collector), one in missing.items() if database is None}
+        yield from of_target(target, problems, {name or "": one for name, one in of_server.items()})
+        for (database, collector), one in missing.items():
             if database is not None:
                 check = f"{collector or 'everything'} in database {database}"
-                yield Checked(target=target, check=check, why_not=why, explained=bool(problems))
+                yield Checked(target=target, check=check, why_not=one.why, explained=one.explained)
 
     # --- pgvigil itself ---------------------------------------------------------------------------------
 
@@ -116,7 +119,8 @@ class Examination:
             path = path_of(self._settings.daemon.store.reveal())
         except SetupError as error:
             return error.problems
-        return (*obstacles(path), *store_problems(path))
+        found = store_problems(path)
+        return found if self._runs() else (*obstacles(path), *found)
 
     def _listening(self) -> tuple[Problem, ...]:
         """Free, or in use by the pgvigil that this is the configuration of."""
@@ -143,11 +147,20 @@ def _done(job: Job) -> list[Checked]:
     return found
 
 
+def _missing(look: Look) -> dict[Place, Missing]:
+    """What was not read, by database and collector."""
+    return {
+        place: Missing(one.reason, one.chosen or look.diagnosis.explains(one.collector, one.database))
+        for place, one in look.not_covered.items()
+    }
+
+
 def _count_texts(look: Look, sessions: Sessions) -> None:
     """Once, and only here: it costs the server a read of its whole text file."""
     try:
         session = sessions.server()
         if COUNT.extension not in session.facts.extensions:
+            look.leave_out(None, TEXTS, f"no watched database has the extension {COUNT.extension}")
             return
         with session.within(TEXTS_TIMEOUT_S):
             (count,) = session.rows(COUNT)

@@ -42,7 +42,8 @@ def doctor(
     """Find what is wrong with the set-up, here and at the targets, and say how to mend it.
 
     Looks at every target, every sink and pgvigil's own configuration; changes, stores and sends nothing, and does
-    not mind whether the daemon runs.
+    not mind whether the daemon runs. Run it as the user that runs the daemon: files that this user cannot read, or a
+    store that it cannot write, are problems too.
 
     Exit code: 64 when the daemon cannot run like this, else 3 when a target or sink could not be looked at, else 1
     when there are problems, else 0.

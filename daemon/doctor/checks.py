@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from daemon.doctor.target import TEXTS
 from pgvigil.problems import Problem
-
-TEXTS = "texts"
 
 
 class Check(NamedTuple):
@@ -41,15 +40,12 @@ OF_TARGET = (
     _check("rules can fire", "settings", "rule-cannot-fire"),
 )
 
-KEEP_FROM_READING = frozenset(
-    {
-        "connect-missing",
-        "connection-limit-small",
-        "extension-missing",
-        "extension-not-preloaded",
-        "privilege-missing",
-    }
-)
+
+class Missing(NamedTuple):
+    """A reading that did not come: why, and whether that is no doubt about the rest."""
+
+    why: str
+    explained: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +56,23 @@ class Checked:
     check: str
     problems: tuple[Problem, ...] = ()
     why_not: str = ""
-    explained: bool = False  # what kept it from being looked at is itself among the problems
+    explained: bool = False  # what kept it from being looked at is among the problems, or was asked for
 
 
-def of_target(target: str, problems: Collection[Problem], unread: Mapping[str, str]) -> Iterator[Checked]:
-    """The checks of a target that answered. `unread` are readings that did not come, and why.
+def of_target(
+    target: str, problems: Collection[Problem], missing: Mapping[str, Missing]
+) -> Iterator[Checked]:
+    """The checks of a target that answered. `missing` are readings that did not come.
 
     A problem that was found is told whatever was not read besides it.
     """
-    explained = any(problem.slug in KEEP_FROM_READING for problem in problems)
     for check in OF_TARGET:
         found = tuple(problem for problem in problems if problem.slug in check.slugs)
-        why_not = "" if found else unread.get(check.reads, "")
-        yield Checked(target=target, check=check.name, problems=found, why_not=why_not, explained=explained)
+        unread = None if found else missing.get(check.reads)
+        yield Checked(
+            target=target,
+            check=check.name,
+            problems=found,
+            why_not="" if unread is None else unread.why,
+            explained=unread is not None and unread.explained,
+        )

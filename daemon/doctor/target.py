@@ -24,6 +24,7 @@ from daemon.doctor.statements import (
     texts_lost,
     texts_unreadable,
 )
+from daemon.statements import FEED
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.snapshot import Snapshot
@@ -31,6 +32,7 @@ from pgvigil.problems import Problem
 from pgvigil.statements import StatementsReading
 
 Place = tuple[str, str | None]  # collector, database
+TEXTS = "texts"  # of the statements, which are read apart
 
 
 class Diagnosis:
@@ -60,6 +62,17 @@ class Diagnosis:
         """Those that keep something from being read."""
         role = self._found.get("role", ())
         return (*role, *self._lacking(), *self._found.get("databases", ()), *self._denied.values())
+
+    def explains(self, collector: str | None, database: str | None) -> bool:
+        """Whether that this was not read is itself one of the problems."""
+        if database in self._closed or (collector, database) in self._denied:
+            return True
+        if database is not None:
+            return False
+        if collector in (FEED, TEXTS):  # both stand on the extension
+            unloaded = any(one.slug == "extension-not-preloaded" for one in self._found.get("settings", ()))
+            return unloaded or FEED in self._missing.values() or (FEED, None) in self._denied
+        return collector in self._missing.values()
 
     def _plain(self) -> Iterator[tuple[str, Problem]]:
         for source, found in self._found.items():
@@ -129,6 +142,7 @@ class Diagnosis:
 
     def closed_databases(self, names: Collection[str]) -> None:
         """To these the role may not connect."""
+        self._closed = frozenset(names)
         self._closed = frozenset(names)
         role = "" if self._facts is None else self._facts.role
         self._put("databases", *(connect_missing(self._target, name, role) for name in sorted(names)))

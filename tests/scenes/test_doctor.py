@@ -278,6 +278,33 @@ def test_a_target_that_cannot_be_reached_is_unknown_and_the_others_are_told(
     assert (exit_code, told["problems"], told["checked"]) == (codes.UNKNOWN, [], [])
 
 
+def test_a_database_that_cannot_be_visited_is_a_gap_whatever_else_is_wrong(
+    doctor: Doctor, own_server: ScratchServer, admin: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """pg_hba.conf has nothing to do with privileges: no problem that is listed accounts for it."""
+    admin.execute("CREATE DATABASE walled")
+    hba = own_server.data / "pg_hba.conf"
+    hba.write_text("host walled pgvigil 127.0.0.1/32 reject\n" + hba.read_text())
+    admin.execute("SELECT pg_reload_conf()")
+    admin.execute("ALTER ROLE pgvigil CONNECTION LIMIT 2")
+    exit_code, told = doctor.told(doctor.write(own_server.dsn(user="pgvigil"), more=CONSOLE))
+    assert exit_code == codes.UNKNOWN
+    assert [problem["slug"] for problem in told["problems"]] == ["connection-limit-small"]
+    assert [each["check"] for each in told["not_checked"]] == ["everything in database walled"]
+
+
+def test_what_was_switched_off_is_not_said_to_be_well(doctor: Doctor, own_server: ScratchServer) -> None:
+    off = "".join(f"[collectors.{name}]\nenabled = false\n" for name in ("settings", "statements"))
+    _, told = doctor.told(doctor.write(own_server.dsn(), more=off + CONSOLE), "--target", "shop")
+    unseen = {each["check"] for each in told["not_checked"]}
+    assert {"track_io_timing", "pg_stat_statements.max", "texts of statements"} <= unseen
+    assert {each["check"] for each in told["checked"]}.isdisjoint(unseen)
+    assert (
+        doctor.run(doctor.write(own_server.dsn(), more=off + CONSOLE), "--target", "shop").returncode
+        == codes.OK
+    )
+
+
 def test_a_frozen_server_is_given_up_in_time(doctor: Doctor, own_server: ScratchServer) -> None:
     file = doctor.write(own_server.dsn(), more=CONSOLE)
     own_server.sigstop()
