@@ -8,12 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from daemon.checking.doctor import Examination
 from daemon.clock import Now, system_now
 from daemon.doctor.checks import Checked
 from daemon.settings import load
 from pgvigil.problems import Problem
+from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import ROOT
+
+CONSOLE = '[sinks.here]\nkind = "console"\n'
+
+
+def run(server: ScratchServer, *statements: str) -> None:
+    """As superuser, several statements to a line as well."""
+    with psycopg.connect(server.dsn(), autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        for statement in statements:
+            for part in statement.split("; "):
+                connection.execute(part)
 
 
 @dataclass(frozen=True, slots=True)
