@@ -48,6 +48,7 @@ def info(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
 def check(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Read the store and its copy to the end, also while the daemon runs; exit code 2 when one is damaged."""
     path = location.path_of(load_settings(config).daemon.store.reveal())
+    location.readable(path)
     verdicts = {str(path): copies.damage(path, deeply=True)}
     copy = copies.last(path)
     if copy is not None:
@@ -71,8 +72,7 @@ def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         targets=frozenset(target.name for target in settings.targets),
     )
     path = location.path_of(settings.daemon.store.reveal())
-    if not path.exists():
-        raise location.missing(path, "does not exist")
+    location.readable(path)
     before_bytes = copies.size_bytes(path)
     with closing(Store.open(settings.daemon.store.reveal())) as opened:
         _warn(opened)

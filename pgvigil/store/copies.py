@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgvigil.store import files
-from pgvigil.store.database import raw_connection, uri
+from pgvigil.store.database import raw_connection, reading_uri, uri
 from pgvigil.store.errors import StoreError
 
+_OURS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'incident'"
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -67,19 +68,22 @@ def set_aside(path: Path) -> None:
 def damage(path: Path, *, deeply: bool = False) -> str | None:
     """What is wrong with the file at `path`; None when SQLite reads all of it.
 
-    `deeply` compares indexes with their tables and looks for rows without a parent as well.
+    `deeply` compares indexes with their tables and looks for rows without a parent as well, and that it is a store.
     Raises StoreError when it cannot be read for another reason.
     """
     try:
-        with closing(raw_connection(uri(path, "ro"))) as connection:
+        with closing(raw_connection(reading_uri(path))) as connection:
             (verdict,) = connection.execute(
                 f"PRAGMA {'integrity' if deeply else 'quick'}_check(1)"
             ).fetchone()
+            ours = not deeply or connection.execute(_OURS).fetchone() is not None
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone() if deeply else None
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return str(error)
         raise StoreError(f"{path} could not be read: {error}") from error
+    if not ours:
+        return "it is empty, or a database of another program"
     if orphan is not None:
         return f"row {orphan[1]} of {orphan[0]} lacks its parent in {orphan[2]}"
     return None if verdict == "ok" else str(verdict).replace("\n", " ")

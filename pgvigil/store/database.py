@@ -1,5 +1,6 @@
 """How SQLite is opened, and what a family of tables needs of a database."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,15 @@ WAL_BYTES = 16 * 1024 * 1024  # what the log keeps of the disk after a burst of 
 def uri(path: Path, mode: str) -> str:
     """What SQLite opens; `mode` is ro, rw or rwc (rw never creates: a store that was deleted is an error)."""
     return f"file:{quote(str(path))}?mode={mode}"
+
+
+def reading_uri(path: Path) -> str:
+    """What SQLite opens to read the file at `path`, also where this process may create nothing beside it."""
+    writable = os.access(path.parent, os.W_OK, effective_ids=True)
+    if writable or path.with_name(path.name + "-wal").exists():
+        return uri(path, "ro")
+    # No daemon runs, and SQLite could not create the files that guard against one.
+    return uri(path, "ro") + "&immutable=1"
 
 
 def raw_connection(location: str, *pragmas: str) -> sqlite3.Connection:

@@ -87,6 +87,22 @@ def missing(path: Path, what: str) -> SetupError:
     )
 
 
+def readable(path: Path) -> None:
+    """Raises SetupError when there is no file at `path`, or none that this process may read."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise missing(path, "does not exist") from None
+    except OSError as error:
+        raise SetupError(
+            Problem(
+                slug="store-unreadable",
+                sentence=f"The store {path} cannot be read: {error.strerror or error}.",
+                fix="Run this as the user that runs pgvigil, or as root: sudo pgvigil ...",
+            )
+        ) from error
+
+
 class Lock:
     """Held while this process may write the store. The kernel releases it however the process ends."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pgvigil.problems import Problem, SetupError
 from pgvigil.store import copies, location, recovery
-from pgvigil.store.database import raw_connection, uri
+from pgvigil.store.database import raw_connection, reading_uri, uri
 from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import MIGRATIONS, REVISION
 
@@ -96,14 +96,8 @@ def _upgrade(path: Path, revision: str | None) -> None:
 
 def readable(path: Path) -> str:
     """What SQLite opens to read the store at `path`; raises SetupError when it cannot be read as it is."""
-    if not path.exists():
-        raise location.missing(path, "does not exist")
-    where = uri(path, "ro")
-    writable = os.access(path.parent, os.W_OK, effective_ids=True)
-    if not writable and not path.with_name(path.name + "-wal").exists():
-        where += (
-            "&immutable=1"  # no daemon runs, and SQLite could not create the files that guard against one
-        )
+    location.readable(path)
+    where = reading_uri(path)
     revision = _revision(path, where, check=False)
     if revision != REVISION:
         raise location.missing(path, "is empty" if revision is None else "was written by an older pgvigil")

@@ -1,12 +1,14 @@
 """`pgvigil store`, beside a daemon that has the store open and without one."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,6 +17,7 @@ from daemon.clock import system_now
 from daemon.doctor.store import store_problems
 from pgvigil.model.incident import Transition
 from pgvigil.store import Store
+from tests.support.reporting import not_run
 from tests.unit.sinks.samples import pile_up, resolved
 
 Capture = pytest.CaptureFixture[str]
@@ -22,9 +25,13 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
+    return used(tmp_path)
+
+
+def used(folder: Path) -> Path:
     """A store with an open incident, one resolved lately and one long ago, and texts of a target that is gone."""
-    url = f"sqlite:///{tmp_path}/pgvigil.db"
-    file = tmp_path / "pgvigil.toml"
+    url = f"sqlite:///{folder}/pgvigil.db"
+    file = folder / "pgvigil.toml"
     file.write_text(f'[daemon]\nstore = "{url}"\n')
     with closing(Store.open(url)) as store:
         now = system_now().utc
@@ -85,11 +92,63 @@ def test_check_finds_rows_that_lost_their_incident(config: Path, capsys: Capture
     assert "DAMAGED: row 1 of incident_event lacks its parent in incident" in capsys.readouterr().out
 
 
-def test_check_of_a_store_that_is_not_there_cannot_tell(tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("command", ["info", "check", "prune"])
+def test_a_store_that_is_not_there_is_said_and_not_begun(
+    tmp_path: Path, capsys: Capture, command: str
+) -> None:
+    """As root, in the place that a mistake names, it would be one that the daemon cannot open."""
     file = tmp_path / "pgvigil.toml"
     file.write_text(f'[daemon]\nstore = "sqlite:///{tmp_path}/pgvigil.db"\n')
-    assert run(file, "check") == codes.UNKNOWN
-    assert f"{tmp_path}/pgvigil.db could not be read" in capsys.readouterr().err
+    assert run(file, command) == codes.SETUP
+    assert "does not exist" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["pgvigil.toml"]
+
+
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """A store of root in a folder that all may look at. Here is nobody; what a command imports late is imported."""
+    if os.geteuid() != 0:
+        not_run("only root becomes somebody else")
+    with TemporaryDirectory() as folder:
+        config = used(Path(folder))
+        for command in ("info", "check", "prune"):
+            assert run(config, command) == codes.OK
+        config.parent.chmod(0o755)
+        os.seteuid(65534)
+        try:
+            yield config
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("command", ["info", "check", "prune"])
+def test_who_may_not_read_the_store_is_told_who_may(foreign: Path, capsys: Capture, command: str) -> None:
+    capsys.readouterr()
+    assert run(foreign, command) == codes.SETUP
+    said = capsys.readouterr().err
+    assert "pgvigil.db cannot be read: Permission denied" in said
+    assert "fix: Run this as the user that runs pgvigil" in said
+
+
+def test_who_may_only_read_it_can_check_it(foreign: Path, capsys: Capture) -> None:
+    """Without a daemon SQLite would want to make files beside it."""
+    os.seteuid(0)
+    (foreign.parent / "pgvigil.db").chmod(0o644)
+    os.seteuid(65534)
+    capsys.readouterr()
+    assert run(foreign, "check") == codes.OK
+    assert "pgvigil.db: whole" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1", "CREATE TABLE other (a)"])
+def test_check_does_not_call_whole_what_is_no_store(config: Path, capsys: Capture, sql: str) -> None:
+    path = config.parent / "pgvigil.db"
+    path.unlink()
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute(sql)
+    path.touch()
+    assert run(config, "check") == codes.CRITICAL
+    assert "DAMAGED: it is empty, or a database of another program" in capsys.readouterr().out
 
 
 def test_prune_forgets_what_the_retention_says_and_makes_the_file_smaller(
@@ -120,15 +179,6 @@ def test_prune_leaves_the_store_of_a_running_daemon_alone(
     assert run(config, "prune") == codes.SETUP
     assert "is in use by another pgvigil" in capsys.readouterr().err
     assert running.rows()["incident"] == 3
-
-
-def test_prune_makes_no_store_where_there_is_none(tmp_path: Path, capsys: Capture) -> None:
-    """As root, in the place that a mistake names, it would be one that the daemon cannot open."""
-    file = tmp_path / "pgvigil.toml"
-    file.write_text(f'[daemon]\nstore = "sqlite:///{tmp_path}/pgvigil.db"\n')
-    assert run(file, "prune") == codes.SETUP
-    assert "does not exist" in capsys.readouterr().err
-    assert [each.name for each in tmp_path.iterdir()] == ["pgvigil.toml"]
 
 
 def test_whoever_comes_upon_the_damage_says_what_is_lost(config: Path, capsys: Capture) -> None:
