@@ -88,6 +88,7 @@ class HttpServer:
                 app,
                 log_config=None,
                 access_log=False,
+                log_level="error",  # what strangers send is nothing that anybody here can mend
                 lifespan="off",
                 server_header=False,
                 http=Connection,

@@ -293,3 +293,29 @@ def test_own_files_are_kept_by_browsers_until_they_change(world: World) -> None:
         assert "immutable" in headers["cache-control"]
         assert "immutable" not in world.get(f"/static/000000000000/{name}")[2]["cache-control"]
         assert text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01" + bytes(50),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=["tls", "websocket"],
+)
+def test_what_strangers_send_is_answered_and_fills_no_log(
+    world: World, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Uvicorn would warn of each, and advise to install a package."""
+    host, port = world.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(sent)
+        assert client.recv(100).startswith(b"HTTP/1.1 ")
+    assert world.get("/healthz")[0] == 200
+    assert caplog.records == []
+
+
+def test_a_state_that_is_none_is_named_as_it_was_asked_for(world: World) -> None:
+    status, text, _headers = world.get("/api/v1/incidents?state=reopened")
+    assert status == 400
+    assert "'reopened' is not a valid State" in text
