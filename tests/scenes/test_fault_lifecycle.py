@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pgvigil.scratch.server import ScratchServer
-from tests.support.daemons import RunningDaemon, running_daemon
+from tests.support.daemons import RunningDaemon, daemon_in_process, running_daemon
 from tests.support.pairs import promote, start_pair
 from tests.support.polling import poll
 from tests.support.servers import StartServer
@@ -133,9 +133,16 @@ def _zombie(pid: int) -> bool:
     return True
 
 
-def test_our_session_does_not_hold_a_smart_shutdown_up(own_server: ScratchServer, tmp_path: Path) -> None:
+def test_our_session_does_not_hold_a_smart_shutdown_up(
+    own_server: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """pg_ctl stop -m smart waits until all clients have gone: we go, and it is told as what it is."""
-    with watched(tmp_path, shop=own_server.dsn()) as daemon:
+    monkeypatch.setattr("daemon.target.KNOCK_S", 1.0)
+    config = HEAD.replace('"2s"\n\n[rules', '"10m"\n\n[rules') + TARGET.format(
+        name="shop", dsn=own_server.dsn()
+    )
+    assert "10m" in config  # no collector but the knock connects anew
+    with daemon_in_process(tmp_path, config) as daemon:
         poll(lambda: daemon.target("shop")["up"], 20)
         own_server.stop("smart", deadline_s=25)
         assert "received smart shutdown request" in own_server.log.read_text()

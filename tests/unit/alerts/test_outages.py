@@ -92,3 +92,12 @@ def test_a_restart_while_the_target_is_down(world: World) -> None:
     assert world.incident("idle_in_transaction").marks == ("suppressed",)
     world.read(5, "target_down")
     assert world.incident("idle_in_transaction").marks == ()
+
+
+def test_when_the_server_is_another_the_incidents_of_its_sessions_end_and_no_others(world: World) -> None:
+    world.read(0, "idle_in_transaction", IDLE)
+    world.read(0, "slow_query", SLOW)
+    world.engine.server_changed(world.clock())
+    gone = world.incident("idle_in_transaction")
+    assert (gone.state, "its sessions are gone" in gone.reason) == (State.RESOLVED, True)
+    assert [incident.rule for incident in world.engine.open()] == ["slow_query"]
