@@ -97,7 +97,8 @@ def test_a_restart_while_the_target_is_down(world: World) -> None:
 def test_when_the_server_is_another_the_incidents_of_its_sessions_end_and_no_others(world: World) -> None:
     world.read(0, "idle_in_transaction", IDLE)
     world.read(0, "slow_query", SLOW)
+    idle = world.incident("idle_in_transaction")
     world.engine.server_changed(world.clock.now)
-    gone = world.incident("idle_in_transaction")
+    gone = world.stored(idle)
     assert (gone.state, "its sessions are gone" in gone.reason) == (State.RESOLVED, True)
     assert [incident.rule for incident in world.engine.open()] == ["slow_query"]
