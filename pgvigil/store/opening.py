@@ -16,6 +16,7 @@ from pgvigil.store.errors import StoreError
 from pgvigil.store.schema import MIGRATIONS, REVISION
 
 MIGRATION_DEADLINE_S = 600.0
+_HEADING = "*** in database main ***"  # of what quick_check finds
 _OUT_OF_SPACE_BYTES = 256 * 1024
 
 
@@ -130,7 +131,7 @@ def _read_revision(path: Path, connection: sqlite3.Connection, *, check: bool) -
     if check:  # 1.3 ms a megabyte
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise DamagedError(path, "it is damaged")
+            raise DamagedError(path, str(verdict).removeprefix(_HEADING).strip())
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return _known(path, str(row[0]) if row else "none")
 

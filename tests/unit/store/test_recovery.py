@@ -55,6 +55,7 @@ def test_a_large_store_is_checked_too(path: Path) -> None:
         file.truncate(300 * 1024 * 1024)
     with closing(Store.open(url(path))) as store:
         assert store.recovered is not None
+        assert "page" in store.recovered.why.lower(), "where it is damaged, in SQLite's words"
         assert store.state.get("before") == "copy"
 
 
