@@ -88,8 +88,8 @@ class Setup:
         for key in self._told.keys() - problems.keys():
             self._recorder.problem(key, None)
         for key, problem in problems.items():
-            self._recorder.problem(key, problem)
-            if key not in self._told or self._told[key].slug != problem.slug:
+            news = key not in self._told or self._told[key].slug != problem.slug
+            if self._recorder.problem(key, problem) and news:  # figures that move are no news
                 say(problem)
         self._told = problems
         self._recorder.publish()

@@ -102,6 +102,24 @@ def test_churn_is_told_with_its_rate(start_server: StartServer, tmp_path: Path) 
         assert said(daemon, "pg-stat-statements-max-small") == 1
 
 
+def test_texts_that_the_database_cannot_show(own_server: ScratchServer, tmp_path: Path) -> None:
+    """A statement with a euro sign, asked for in a database whose encoding has none; figures go on."""
+    run(own_server, "CREATE DATABASE old ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    with psycopg.connect(own_server.dsn("old"), autocommit=True) as old:
+        old.execute("CREATE EXTENSION pg_stat_statements")
+    config = f'[[targets]]\nname = "shop"\ndsn = {json.dumps(own_server.dsn("old"))}\ndatabases = ["old"]\n'
+    with daemon_in_process(tmp_path, config + QUICK + CONSOLE) as daemon:
+
+        def told_of_euros() -> bool:
+            run(own_server, 'SELECT 1 AS "€"')
+            return told(daemon) == [("statement-texts-unreadable", "shop")]
+
+        poll(told_of_euros, 20, interval_s=0.2)
+        several_readings(daemon)
+        assert said(daemon, "statement-texts-unreadable") == 1
+        assert (daemon.collector("shop", "statements") or {})["failure"] is None
+
+
 def test_clocks_that_disagree_and_agree_again(own_server: ScratchServer, tmp_path: Path) -> None:
     run(own_server, "CREATE EXTENSION pg_stat_statements")
     with daemon_in_process(tmp_path, target(own_server) + QUICK + CONSOLE) as daemon:
