@@ -171,7 +171,12 @@ class Failover:
 
     @property
     def busy_s(self) -> float:
-        """How long the use of the memory at hand has been going on, which everybody waits for; 0 without one."""
+        """How long the use of the memory at hand has been going on, which everybody waits for; 0 without one.
+
+        For ever when the thread that writes has ended, which only a defect can bring about.
+        """
+        if not (self._thread.is_alive() or self._stopping):
+            return float("inf")
         return self._memory.busy_s
 
     def close(self) -> int:

@@ -155,15 +155,17 @@ class Incidents:
         limit: int | None = 200,
     ) -> list[Incident]:
         """Open ones before resolved ones, the newest first."""
-        query = select(*_NOUN).order_by(INCIDENT.c.state == State.RESOLVED, INCIDENT.c.id.desc())
+        order = (INCIDENT.c.state == State.RESOLVED, INCIDENT.c.id.desc())
+        ids = select(INCIDENT.c.id).order_by(*order)  # first, because rows are large and most are not wanted
         if states is not None:
-            query = query.where(INCIDENT.c.state.in_(states))
+            ids = ids.where(INCIDENT.c.state.in_(states))
         if target is not None:
-            query = query.where(INCIDENT.c.target == target)
+            ids = ids.where(INCIDENT.c.target == target)
         if rule is not None:
-            query = query.where(INCIDENT.c.rule == rule)
+            ids = ids.where(INCIDENT.c.rule == rule)
         if limit is not None:
-            query = query.limit(limit)
+            ids = ids.limit(limit)
+        query = select(*_NOUN).where(INCIDENT.c.id.in_(ids)).order_by(*order)
         return self._database.read(lambda connection: _incidents(connection, query))
 
     def history(self, incident_id: int) -> _Events:

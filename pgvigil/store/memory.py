@@ -50,8 +50,7 @@ class Memory:
 
     def __init__(self, file: sqlite3.Connection) -> None:
         """Holds what `file` holds, which is not used afterwards. Raises sqlite3.Error when it cannot be read."""
-        self._raw = raw_connection(":memory:", "journal_mode=OFF", f"page_size={_PAGE_BYTES}")
-        self._raw.execute("PRAGMA journal_mode=MEMORY")
+        self._raw = raw_connection(":memory:", "temp_store=MEMORY", f"page_size={_PAGE_BYTES}")
         _load(file, self._raw)
         _note_changes(self._raw)
         (pages,) = self._raw.execute("PRAGMA page_count").fetchone()

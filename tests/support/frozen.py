@@ -19,12 +19,21 @@ class Disk:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Until the end of the block nothing is written, and who tries cannot even be killed."""
+        """Until the end of the block nothing is written, and who tries cannot even be killed.
+
+        After a minute it ends by itself: a test that writes to it could not end it.
+        """
         subprocess.run(["fsfreeze", "--freeze", self.folder], check=True)
+        timer = threading.Timer(60.0, self._thaw)
+        timer.start()
         try:
             yield
         finally:
-            subprocess.run(["fsfreeze", "--unfreeze", self.folder], check=True)
+            timer.cancel()
+            self._thaw()
+
+    def _thaw(self) -> None:
+        subprocess.run(["fsfreeze", "--unfreeze", self.folder], capture_output=True, check=False)
 
     @contextmanager
     def slow(self, for_s: float) -> Iterator[None]:

@@ -84,7 +84,7 @@ def test_a_reader_elsewhere_knows_that_the_file_is_behind(small_disk: Path) -> N
         ballast.unlink()
         poll(lambda: store.writable, 10)
         with closing(Store.open(f"sqlite:///{path}", exclusive=False)) as reader:
-            assert reader.in_memory_since is None
+            poll(lambda: reader.in_memory_since is None, 5)
 
 
 def test_texts_are_still_known_while_it_lasts(small_disk: Path) -> None:
