@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 from tests.support.reporting import not_run
 
+MOST_S = 30
+
 
 class Disk:
     """`folder` is its root."""
@@ -21,19 +23,19 @@ class Disk:
     def frozen(self) -> Iterator[None]:
         """Until the end of the block nothing is written, and who tries cannot even be killed.
 
-        After a minute it ends by itself: a test that writes to it could not end it.
+        After MOST_S it ends by itself: a test that writes to it could not end it.
         """
+        # A process of its own: a thread of ours could hang with whoever waits for the disk.
+        script = f'sleep {MOST_S} & trap "kill $!; exit" TERM; wait $!; fsfreeze --unfreeze "$1"'
+        guard = subprocess.Popen(["sh", "-c", script, "sh", self.folder], stderr=subprocess.DEVNULL)
         subprocess.run(["fsfreeze", "--freeze", self.folder], check=True)
-        timer = threading.Timer(60.0, self._thaw)
-        timer.start()
         try:
             yield
         finally:
-            timer.cancel()
-            self._thaw()
-
-    def _thaw(self) -> None:
-        subprocess.run(["fsfreeze", "--unfreeze", self.folder], capture_output=True, check=False)
+            # Not to be checked: the guard may have been first.
+            subprocess.run(["fsfreeze", "--unfreeze", self.folder], capture_output=True, check=False)
+            guard.terminate()
+            guard.wait()
 
     @contextmanager
     def slow(self, for_s: float) -> Iterator[None]:
