@@ -147,6 +147,8 @@ def commands(daemon: RunningDaemon) -> str:
         "incidents show 1 --json",
         "notify test",
         "notify test --json",
+        "doctor",
+        "doctor --json",
     ):
         where = [] if command.startswith("rules") else ["-c", str(daemon.config)]
         done = subprocess.run(
@@ -165,7 +167,15 @@ def commands(daemon: RunningDaemon) -> str:
 
 
 def endpoints(daemon: RunningDaemon) -> str:
-    paths = ("targets", "incidents", "incidents/INC-1", "statements", "incidents?state=open", "nothing")
+    paths = (
+        "targets",
+        "incidents",
+        "incidents/INC-1",
+        "statements",
+        "problems",
+        "incidents?state=open",
+        "nothing",
+    )
     return "\n".join(daemon.get(path)[1] for path in ("/", "/metrics", *(f"/api/v1/{one}" for one in paths)))
 
 
