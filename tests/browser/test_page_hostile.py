@@ -109,7 +109,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
             rules = ("blocking_chain", "constraint_not_valid", "target_down")
             return "{{7*7}}" in text and all(daemon.incidents(rule, "firing") for rule in rules)
 
-        poll(on_the_page, 40, message="trouble and statements are on the page", interval_s=0.2)
+        poll(on_the_page, 120, message="trouble and statements are on the page", interval_s=0.2)
         yield daemon
 
 
