@@ -193,6 +193,7 @@ COLLECTOR = Collector(
     lane=LaneKind.SERVER,
     interval_s=10.0,
     timeout_s=5.0,
+    fixed_pace=True,
     queries=(SESSIONS, GROUPS),
     read=_read,
     tables={

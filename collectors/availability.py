@@ -47,6 +47,7 @@ COLLECTOR = Collector(
     lane=LaneKind.SERVER,
     interval_s=5,
     timeout_s=2,
+    fixed_pace=True,
     queries=(AVAILABILITY,),
     read=read,
 )

@@ -271,6 +271,7 @@ COLLECTOR = Collector(
     lane=LaneKind.SERVER,
     interval_s=5.0,
     timeout_s=5.0,
+    fixed_pace=True,
     queries=(WAITING, BLOCKED, SESSIONS, LOCKS),
     read=_read,
     tables={

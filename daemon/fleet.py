@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -21,7 +22,10 @@ from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
 from daemon.statements import Statements
 from daemon.target import Target, Workers
+from pgvigil.model.facts import Facts
 from pgvigil.model.incident import Incident, Transition
+from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.plugins import Peer
 from pgvigil.postgres.limits import Limits
 from pgvigil.postgres.session import connect
 from pgvigil.store import Store
@@ -57,6 +61,28 @@ class Watched:
     statements: Statements
     pipeline: Pipeline
     target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """See `pgvigil.plugins.Peer`."""
+
+    watched: Watched
+
+    @property
+    def name(self) -> str:
+        return self.watched.settings.name
+
+    @property
+    def up(self) -> bool:
+        return self.watched.recorder.view.up
+
+    @property
+    def facts(self) -> Facts | None:
+        return self.watched.pipeline.facts
+
+    def latest(self, feed: str, database: str | None = None) -> Snapshot[Any] | Delta[Any] | None:
+        return self.watched.pipeline.latest(feed, database)
 
 
 class Fleet:
@@ -177,6 +203,7 @@ class Fleet:
         rules = rules_of(settings, target.name)
         present.engine.configure(target.labels, rules)
         present.pipeline.configure(rules)
+        present.pipeline.disk_size_bytes = target.disk_size_bytes
         present.statements.configure(
             top_k=settings.metrics.top_k, interval_s=settings.collector("statements").interval_s
         )
@@ -187,6 +214,19 @@ class Fleet:
         if before.labels != target.labels:
             present.recorder.publish(labels=target.labels)
         return replace(present, settings=target)
+
+    def _peers(self, name: str) -> tuple[Peer, ...]:
+        """The other targets that are the same cluster."""
+        me = self.watched.get(name)
+        cluster = None if me is None or me.pipeline.facts is None else me.pipeline.facts.system_identifier
+        if cluster is None:
+            return ()
+        others = (one for other, one in self.watched.items() if other != name)
+        return tuple(
+            _Peer(one)
+            for one in others
+            if one.pipeline.facts is not None and one.pipeline.facts.system_identifier == cluster
+        )
 
     # --- the parts --------------------------------------------------------------------------------------
 
@@ -208,7 +248,14 @@ class Fleet:
             interval_s=configuration.collector("statements").interval_s,
         )
         pipeline = Pipeline(
-            name, now=grounds.now, rules=rules, engine=engine, recorder=recorder, statements=statements
+            name,
+            now=grounds.now,
+            rules=rules,
+            engine=engine,
+            recorder=recorder,
+            statements=statements,
+            peers=partial(self._peers, name),
+            disk_size_bytes=settings.disk_size_bytes,
         )
         dsn = settings.server
         target = Target(

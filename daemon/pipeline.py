@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from alerts.bound import BoundRule
 from alerts.engine import EVERYWHERE, Engine
 from daemon.clock import Now
 from daemon.judging import RULE_FAILED, judged
+from daemon.memory import Memory
 from daemon.names import Names
 from daemon.reading import own_reading
 from daemon.recorder import Recorder
@@ -22,7 +23,7 @@ from pgvigil.model.failure import Failure
 from pgvigil.model.finding import Judgement
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
-from pgvigil.plugins import Context
+from pgvigil.plugins import Context, Peer
 from pgvigil.postgres.session import Session
 from pgvigil.store import StoreError
 
@@ -45,7 +46,13 @@ class Pipeline:
         engine: Engine,
         recorder: Recorder,
         statements: Statements,
+        memory: Memory | None = None,
+        peers: Callable[[], Sequence[Peer]] = tuple,
+        disk_size_bytes: float | None = None,
     ) -> None:
+        self.memory = memory or Memory()
+        self.disk_size_bytes = disk_size_bytes
+        self._peers = peers
         self.relations = Names()
         self.rule_errors: Counter[str] = Counter()
         self.facts: Facts | None = None
@@ -76,6 +83,10 @@ class Pipeline:
         for name in tuple(self._parked):
             if rules.get(name) != before.get(name):
                 self._parked.pop(name, None)
+
+    def latest(self, feed: str, database: str | None = None) -> Snapshot[Any] | Delta[Any] | None:
+        """The last reading of a feed, for other targets of the same cluster."""
+        return self._previous.get((feed, database))
 
     def forget(self, feed: str) -> None:
         """It is read no more: should it be again, nothing is compared with what was read before."""
@@ -178,6 +189,10 @@ class Pipeline:
             text=self._statements.text,
             relation=self.relations,
             database_names=self.database_names,
+            history=partial(self.memory.points, feed, database),
+            changes=self.memory.changes(feed, database),
+            peers=self._peers(),
+            disk_size_bytes=self.disk_size_bytes,
         )
         return [
             (name, judgement)

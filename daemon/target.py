@@ -264,6 +264,7 @@ class Target:
         )
         if collector.name == _FIRST:
             self._answered(snapshot.rows, ended, session)
+        self._pipeline.memory.take(snapshot, collector)
         self._take(snapshot, session)
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:

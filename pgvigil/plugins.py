@@ -1,6 +1,6 @@
 """The shapes of plug-ins. A plug-in is a value in a file of its own name; see `registry`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,12 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pgvigil.model.change import Change
 from pgvigil.model.delivery import Act, Delivery, Recalled
 from pgvigil.model.digest import Digest
 from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Judgement
 from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
+from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.query import Query
 from pgvigil.problems import Problem
@@ -29,6 +31,13 @@ class LaneKind(StrEnum):
     SERVER = "server"
     DATABASES = "databases"
     HEAVY = "heavy"
+
+
+class TargetKind(StrEnum):
+    """What answers behind a target's dsn; a collector is for one kind."""
+
+    POSTGRES = "postgres"
+    PGBOUNCER = "pgbouncer"
 
 
 class Params(BaseModel):
@@ -54,12 +63,33 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Family(Generic[Payload]):
+    """One exported metric, `pgvigil_{name}` (a counter also gets `_total`), with a sample for each row that has a value.
+
+    Base units in the name, stamps and not ages. `labels` come after `target`, and after `database` where the
+    collector reads each database. Their values are names from a bounded catalogue, never statements, addresses or
+    pids. A counter is the server's own, resets included; `rate()` handles those.
+    """
+
+    name: str
+    help: str
+    rows: Callable[[Payload], Iterable[Any]]
+    value: Callable[[Any], float | None]
+    labels: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    counter: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collector(Generic[Payload]):
     """Reads one view of one server, or of one database on the databases lane.
 
     A target without the `extension` named here has the collector switched off, once, with a Problem.
     `tables` takes the rows of a query, by the query's name, back out of what the collector's feed carries:
     the payload, or for `statements` the changes.
+
+    `families` are exported. `series` are remembered over time, also over restarts, for rates and forecasts: keep
+    them few (the largest relations, not all). `journal` gives what is to be compared with before, by key, and its
+    changes are remembered: settings, roles, the timeline. `fixed_pace` keeps the interval while the target is busy.
     """
 
     name: str
@@ -71,6 +101,11 @@ class Collector(Generic[Payload]):
     read: Callable[[Reader], Payload]
     extension: str | None = None
     tables: Mapping[str, Callable[[Any], Sequence[Any]]] = field(default_factory=dict)
+    kind: TargetKind = TargetKind.POSTGRES
+    families: tuple[Family[Payload], ...] = ()
+    series: Mapping[str, Callable[[Payload], Iterable[Sample]]] = field(default_factory=dict)
+    journal: Callable[[Payload], Mapping[str, str]] | None = None
+    fixed_pace: bool = False
 
     @property
     def tabled(self) -> Mapping[str, Query[Any]]:
@@ -157,9 +192,39 @@ class NameLookup(Protocol):
     def __call__(self, database_oid: int, relation_oid: int) -> str | None: ...
 
 
+class Peer(Protocol):
+    """Another target of pgvigil that is the same cluster: it shares the system identifier."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def up(self) -> bool:
+        """Whether its last query was answered."""
+
+    @property
+    def facts(self) -> Facts | None: ...
+
+    def latest(self, feed: str, database: str | None = None) -> Snapshot[Any] | Delta[Any] | None:
+        """The last reading of one of its collectors; None where there is none. It may be old: see `taken_at`."""
+
+
+class History(Protocol):
+    """The points of a series of the feed that is judged, in its database: the oldest first, the present one last.
+
+    All recent ones; of older ones fewer the older they are. Nothing from before the last change of the epoch.
+    """
+
+    def __call__(self, series: str, key: str = "") -> Sequence[Point]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a rule may know besides the reading itself. `previous` is the same feed's reading before."""
+    """What a rule may know besides the reading itself. `previous` is the same feed's reading before.
+
+    `changes` are those of the feed's journal that are remembered, the oldest first. `disk_size_bytes` is what the
+    configuration says of the volume that holds the server's data.
+    """
 
     target: str
     now: datetime
@@ -168,17 +233,26 @@ class Context:
     text: TextLookup = lambda _d, _u, _q: None
     relation: NameLookup = lambda _d, _r: None
     database_names: Mapping[int, str] = field(default_factory=dict)  # oid -> name
+    history: History = lambda _series, _key="": ()
+    changes: Sequence[Change] = ()
+    peers: Sequence[Peer] = ()
+    disk_size_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDoc:
-    """What `pgvigil rules explain` and the reference page say. Plain sentences; Markdown is not rendered."""
+    """What `pgvigil rules explain` and the reference page say. Plain sentences; Markdown is not rendered.
+
+    `why_these_defaults` gives the reason of each default and where the number comes from. `how_to_look` is the SQL
+    (or command) that shows a person the same thing now.
+    """
 
     meaning: str
     magnitude: str  # name and unit of the magnitude, or "" where the rule has a severity
     why_these_defaults: str
     evidence: str
     what_to_do: str
+    how_to_look: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Fixtures: real servers and fresh databases. See tests/support for the helpers."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from shutil import copy
 
@@ -12,6 +13,7 @@ from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
 from tests.support import disks, frozen, reporting, servers
+from tests.support.vitals import Vitals
 
 
 def pytest_report_header() -> list[str]:
@@ -127,3 +129,9 @@ def disk() -> Iterator[frozen.Disk]:
     """A file system that can be frozen."""
     with frozen.freezable_disk() as made:
         yield made
+
+
+@pytest.fixture
+def vitals(store: Store) -> Callable[..., Vitals]:
+    """`vitals({"deadlocks": {}})` watches one server with these rules, on a clock that the test moves."""
+    return partial(Vitals, store)

@@ -11,6 +11,7 @@ from daemon.doctor.target import Diagnosis
 from daemon.following import Following
 from daemon.lanes.attempt import attempt
 from daemon.lanes.lane import TARGET_WIDE
+from daemon.memory import Memory
 from daemon.reading import Scheduled, own_reading, read
 from daemon.statements import FEED, Statements, reading_of
 from pgvigil.model.availability import Availability
@@ -51,6 +52,7 @@ class Look:
         self.taken: dict[Place, Taken] = {}
         self.not_covered: dict[Place, NotCovered] = {}
         self.diagnosis = Diagnosis(target)
+        self.memory = Memory()
         self.up: bool | None = None
         self._target = target
         self._role = role  # who the DSN says that we are
@@ -165,6 +167,7 @@ class Look:
             self._unread(name, database, snapshot)
             return
         self.diagnosis.read(snapshot)
+        self.memory.take(snapshot, scheduled.collector)
         before = self.taken.get(place)
         reading = reading_of(snapshot, self._statements)
         self.taken[place] = Taken(reading, before.reading if before else None, session.facts)

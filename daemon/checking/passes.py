@@ -82,7 +82,7 @@ class Pass:
                 look.leave_out(None, name, "switched off in the configuration", chosen=True)
             look.take(self._sample_s, self._wait)
             rules = self._settings.bound_rules(target.name)
-            judging = Judging(target.name, rules, look, names, statements)
+            judging = Judging(target.name, rules, look, names, statements, target.disk_size_bytes)
             judging.judge(self._now())  # the rules ask for the names and texts that they would show
             if look.up:
                 self._learn(sessions, following.names, names, statements)

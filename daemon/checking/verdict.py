@@ -1,6 +1,7 @@
 """What the rules make of one look at a target. `for` does not count: there is one look and no history."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from alerts.bound import BoundRule
 from alerts.correlate import explanations, family
@@ -25,8 +26,15 @@ class Judging:
     """Of one look. `judge` may be asked again when more names and texts are known."""
 
     def __init__(
-        self, target: str, rules: Mapping[str, BoundRule], look: Look, names: Names, statements: Statements
+        self,
+        target: str,
+        rules: Mapping[str, BoundRule],
+        look: Look,
+        names: Names,
+        statements: Statements,
+        disk_size_bytes: float | None = None,
     ) -> None:
+        self._disk_size_bytes = disk_size_bytes
         self._target = target
         self._rules = rules
         self._look = look
@@ -51,7 +59,7 @@ class Judging:
         """The findings of one rule in one reading, and what it says that it could not tell."""
         judgement = None
         if name not in self._failed:
-            judgement = judged(bound, taken.reading, self._context(taken, moment))
+            judgement = judged(bound, taken.reading, self._context(database, taken, moment))
         if judgement is None:
             self._failed.add(name)
             reasons = [RULE_FAILED]
@@ -63,7 +71,7 @@ class Judging:
         ]
         return found, doubt
 
-    def _context(self, taken: Taken, moment: Moment) -> Context:
+    def _context(self, database: str | None, taken: Taken, moment: Moment) -> Context:
         return Context(
             target=self._target,
             now=moment.utc,
@@ -72,6 +80,9 @@ class Judging:
             text=self._statements.text,
             relation=self._names,
             database_names=self._look.database_names,
+            history=partial(self._look.memory.points, taken.reading.collector, database),
+            changes=self._look.memory.changes(taken.reading.collector, database),
+            disk_size_bytes=self._disk_size_bytes,
         )
 
     def _checked(

@@ -21,7 +21,7 @@ from daemon.settings.types import (
     WebUrl,
 )
 from pgvigil.postgres.dsn import Dsn
-from pgvigil.units import DurationS
+from pgvigil.units import DurationS, SizeBytes
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Patterns = Annotated[
@@ -129,6 +129,13 @@ class TargetSettings(Section):
         default_factory=dict,
         examples=[{"env": "prod", "team": "payments"}],
         description="Shown in messages; routes and overrides match on them.",
+    )
+    disk_size_bytes: SizeBytes | None = Field(
+        None,
+        alias="disk_size",
+        gt=0,
+        examples=["500GB"],
+        description="Size of the volume that holds the server's data: SQL cannot tell it, forecasts need it.",
     )
     enabled: bool = Field(True, description="false keeps the section and watches nothing.")
 

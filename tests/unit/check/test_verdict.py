@@ -11,6 +11,7 @@ from daemon.checking.look import Taken
 from daemon.checking.result import Checked, NotCovered
 from daemon.checking.verdict import Judging
 from daemon.judging import RULE_FAILED
+from daemon.memory import Memory
 from daemon.names import Names
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
@@ -47,15 +48,16 @@ def judge(
 ) -> Checked:
     readings = {"activity": activity(session(**IDLE)), "availability": availability}
     look: Any = SimpleNamespace(
+        memory=Memory(),
         taken={
             (None, feed): Taken(snapshot(rows, feed), None, None) for feed, rows in readings.items() if rows
         },
         not_covered={(each.database, each.collector): each for each in not_covered},
         database_names={},
-        diagnosis=SimpleNamespace(blinding=()),
+        diagnosis=SimpleNamespace(memory=Memory(), blinding=()),
         up=True,
     )
-    nothing: Any = SimpleNamespace(text=lambda *_key: None)
+    nothing: Any = SimpleNamespace(memory=Memory(), text=lambda *_key: None)
     judging = Judging("shop", {each.name: each for each in rules}, look, Names(), nothing)
     judging.judge(Moment(NOW, 0.0))
     return judging.judge(Moment(NOW, 1.0))

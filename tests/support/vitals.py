@@ -1,0 +1,124 @@
+"""A target in one process: collectors on real sessions, the real pipeline and incidents, a clock moved by hand.
+
+For scenes of rules: stage the fault on a real server, `look`, see what fires; mend it, `look`, see it resolve. What
+`for`, `keep_firing_for` and forecasts wait for passes at once, because only the test's clock moves.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alerts.bound import BoundRule
+from alerts.engine import Engine
+from daemon.board import Board, TargetView
+from daemon.memory import Memory
+from daemon.pipeline import Pipeline
+from daemon.reading import Scheduled, read
+from daemon.recorder import Recorder
+from daemon.settings.plugins import Plugins
+from daemon.statements import Statements, Unstored
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
+from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import LaneKind, Peer
+from pgvigil.postgres.session import Session
+from pgvigil.store import Store
+
+PLUGINS = Plugins.installed()
+
+
+class Vitals:
+    """`rules` are those to judge with, and their parameters where they are not the defaults: {"deadlocks": {}}.
+
+    Without `rules` all of them judge, with their defaults: a healthy scene stays silent under all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        target: str = "shop",
+        peers: Callable[[], tuple[Peer, ...]] = tuple,
+        disk_size_bytes: float | None = None,
+    ) -> None:
+        self.target = target
+        self._utc = datetime.now(UTC)
+        self._mono_s = time.monotonic()
+        chosen: Mapping[str, Mapping[str, Any]] = (
+            {name: {} for name in PLUGINS.rules if name != "threshold"} if rules is None else rules
+        )
+        self.rules = {
+            name: BoundRule(PLUGINS.rules[name], PLUGINS.rules[name].params.model_validate(params))
+            for name, params in chosen.items()
+        }
+        feeds = {feed for bound in self.rules.values() for feed in bound.rule.watches}
+        self.collectors = {
+            name: Scheduled(each, each.interval_s)
+            for name, each in PLUGINS.collectors.items()
+            if name in feeds
+        }
+        self.engine = Engine(target, {}, self.rules, store.incidents, lambda _: (), lambda _: None)
+        self.engine.load(self.now())
+        recorder = Recorder(TargetView(name=target, labels={}), Board(), self.now())
+        self.pipeline = Pipeline(
+            target,
+            now=self.now,
+            rules=self.rules,
+            engine=self.engine,
+            recorder=recorder,
+            statements=Statements(target, Unstored(), top_k=0, interval_s=60.0),
+            memory=Memory(),
+            peers=peers,
+            disk_size_bytes=disk_size_bytes,
+        )
+
+    def now(self) -> Moment:
+        return Moment(self._utc, self._mono_s)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, and nothing is read."""
+        self._utc += timedelta(seconds=seconds)
+        self._mono_s += seconds
+
+    def look(self, session: Session, *, after_s: float = 0.0) -> dict[str, Snapshot[Any]]:
+        """After `after_s` read everything that the rules watch on `session`, and judge it; the readings by collector.
+
+        Collectors of databases read the session's database, those of the server the whole server.
+        """
+        self.wait(after_s)
+        self.pipeline.facts = session.facts
+        taken: dict[str, Snapshot[Any]] = {}
+        for name, scheduled in self.collectors.items():
+            if scheduled.lacks(session.facts) is None:
+                server = scheduled.collector.lane is LaneKind.SERVER
+                database = None if server else session.facts.database
+                taken[name] = self.take(read(self.target, scheduled, database, session, self.now), session)
+        return taken
+
+    def take(self, snapshot: Snapshot[Any], session: Session) -> Snapshot[Any]:
+        """Judge a reading, as it is or made by hand."""
+        self.pipeline.memory.take(snapshot, self.collectors[snapshot.collector].collector)
+        self.pipeline.take(snapshot, session)
+        return snapshot
+
+    @property
+    def open(self) -> dict[str, Incident]:
+        """Incidents that have not resolved, pending ones too, by subject."""
+        return {incident.subject: incident for incident in self.engine.open()}
+
+    @property
+    def firing(self) -> dict[str, Incident]:
+        """Those that fire now, by subject."""
+        return {subject: each for subject, each in self.open.items() if each.state is State.FIRING}
+
+    @property
+    def loud(self) -> list[str]:
+        """What fires above info, one line each: nothing, on a healthy server."""
+        return [
+            f"{each.rule} {each.severity.word}: {each.summary}"
+            for each in self.firing.values()
+            if each.severity > Level.INFO
+        ]
