@@ -74,6 +74,15 @@ class SessionCount:
     sessions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One family of one reading as Prometheus text: two header lines, and a line for each sample."""
+
+    header: str
+    samples: str
+    counter: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
     """One target at one moment. A gauge that is not known (target down, collector failing) is None or empty."""
@@ -92,6 +101,7 @@ class TargetView:
     oldest_transaction_at: datetime | None = None
     statements: tuple[StatementSeries, ...] = ()
     top: TopStatements | None = None  # None until two readings can be compared, and where top_k is 0
+    vitals: tuple[Exported, ...] = ()
     incidents: tuple[Incident, ...] = ()
     problems: tuple[Problem, ...] = ()
 

@@ -4,9 +4,10 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
-from daemon.board import Board, CollectorView, TargetView
+from daemon.board import Board, CollectorView, Exported, TargetView
 from pgvigil.model.availability import Availability, Freshness
 from pgvigil.model.failure import Failure
 from pgvigil.model.moment import Moment
@@ -27,6 +28,7 @@ class Recorder:
         self._success_mono_s: dict[Key, float] = {}
         self._due_mono_s: dict[Key, float] = {}
         self._problems: dict[str, Problem] = {}
+        self._exported: dict[Key, tuple[Exported, ...]] = {}
         self._closed = False
 
     @property
@@ -55,7 +57,8 @@ class Recorder:
         """No longer expected: switched off, or its database is gone."""
         with self._lock:
             key = (collector, database)
-            for known in (self._collectors, self._success_mono_s, self._due_mono_s):
+            known: dict[Key, Any]
+            for known in (self._collectors, self._success_mono_s, self._due_mono_s, self._exported):
                 known.pop(key, None)
 
     def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
@@ -73,12 +76,24 @@ class Recorder:
                 runs=before.runs + 1,
             )
 
+    def exported(self, collector: str, database: str | None, families: tuple[Exported, ...]) -> None:
+        """What the reading exports, instead of what the one before did."""
+        with self._lock:
+            if (collector, database) in self._collectors:
+                self._exported[collector, database] = families
+
+    def _dim(self, key: Key) -> None:
+        """What is not known now is no gauge; counters outlive a failure."""
+        if key in self._exported:
+            self._exported[key] = tuple(each for each in self._exported[key] if each.counter)
+
     def failed(self, collector: str, database: str | None, failure: Failure) -> None:
         with self._lock:
             key = (collector, database)
             before = self._collectors.get(key)
             if before is None:
                 return
+            self._dim(key)
             errors = Counter(before.errors)
             errors[failure.kind.value] += 1
             self._collectors[key] = replace(
@@ -132,6 +147,9 @@ class Recorder:
         if self._view.first_tried_at is None:
             changes["first_tried_at"] = moment.utc
         if not availability.up:
+            with self._lock:
+                for key in self._exported:
+                    self._dim(key)
             changes |= {
                 "sessions": (),
                 "waiters": None,
@@ -154,6 +172,7 @@ class Recorder:
                 self._view,
                 collectors=tuple(self._collectors.values()),
                 problems=tuple(self._problems.values()),
+                vitals=tuple(chain.from_iterable(self._exported.values())),
                 **changes,
             )
             self._board.publish(self._view)

@@ -15,6 +15,7 @@ from daemon.gauges import BLANK, OFF, gauges
 from daemon.home import Home
 from daemon.lanes.lane import Job, Lane, ServerLane
 from daemon.lanes.pool import Once, Pool
+from daemon.metrics.vitals import exported
 from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
@@ -265,6 +266,7 @@ class Target:
         if collector.name == _FIRST:
             self._answered(snapshot.rows, ended, session)
         self._pipeline.memory.take(snapshot, collector)
+        self._recorder.exported(collector.name, database, exported(snapshot, collector))
         self._take(snapshot, session)
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:

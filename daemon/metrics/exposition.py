@@ -1,33 +1,16 @@
 """The text of /metrics: rendered per target and section when that changes, joined at the scrape."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 
 from daemon.board import Board, TargetView
 from daemon.metrics.families import SECTIONS, Section
+from daemon.metrics.text import split
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class _One:
-    """A registry of a single family, which is all that generate_latest needs."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> Iterator[Metric]:
-        yield self._family
-
-
-def _split(family: Metric) -> tuple[str, str]:
-    """The family's two header lines and its sample lines."""
-    text = generate_latest(_One(family)).decode()
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[:2]), "".join(lines[2:])
 
 
 class Exposition:
@@ -49,8 +32,10 @@ class Exposition:
                 for section in SECTIONS:
                     for header, samples in self._rendered(view, section):
                         families.setdefault(header, []).append(samples)
+                for each in view.vitals:
+                    families.setdefault(each.header, []).append(each.samples)
         for family in self._own():
-            header, samples = _split(family)
+            header, samples = split(family)
             families.setdefault(header, []).append(samples)
         return "".join(
             header + "".join(samples) for header, samples in families.items() if any(samples)
@@ -61,7 +46,7 @@ class Exposition:
         cached = self._cache.get(key)
         if cached is not None and cached[0] == sample:
             return cached[1]
-        parts = [_split(family) for family in section.render(view)]
+        parts = [split(family) for family in section.render(view)]
         self._cache[key] = (sample, parts)
         return parts
 

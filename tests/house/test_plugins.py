@@ -1,13 +1,14 @@
 """A plug-in is one file and its test."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from alerts import rules as rules_package
 from alerts import sinks as sinks_package
-from pgvigil.plugins import Collector, Rule, SinkKind
+from pgvigil.plugins import Collector, LaneKind, Rule, SinkKind
 from pgvigil.registry import discover
 from tests.support.source import ROOT
 
@@ -61,6 +62,27 @@ def test_collector_stays_within_its_interval(name: str) -> None:
     collector = COLLECTORS[name]
     assert collector.summary
     assert 0 < collector.timeout_s <= max(collector.interval_s, 5)
+
+
+def test_a_family_has_one_collector() -> None:
+    """Two declarations under one name would be two families for whoever scrapes."""
+    owners: dict[str, list[str]] = {}
+    for name, collector in COLLECTORS.items():
+        for family in collector.families:
+            owners.setdefault(family.name, []).append(name)
+    assert {family: names for family, names in owners.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_families_have_names_as_prometheus_wants_them(name: str) -> None:
+    for family in COLLECTORS[name].families:
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", family.name), family.name
+        assert not family.name.endswith(("_total", "_ms", "_kb", "_mb", "_age", "_count")), family.name
+        assert not family.name.startswith("pgvigil"), family.name
+        assert family.help.endswith("."), family.name
+        assert not {"target", "database", "pid", "query", "client"} & {*family.labels} - (
+            {"database"} if COLLECTORS[name].lane is LaneKind.SERVER else set()
+        ), family.name
 
 
 @pytest.mark.parametrize("name", COLLECTORS)

@@ -18,7 +18,7 @@ def pages(root: Path) -> dict[str, str]:
         "deploy/grants.sql": lambda: script(Tier.WATCH, "pgvigil"),
         f"{REFERENCE}/collectors.md": lambda: reference.collectors(plugins),
         f"{REFERENCE}/configuration.md": lambda: reference.configuration(plugins),
-        f"{REFERENCE}/metrics.md": lambda: scanned.metrics(root),
+        f"{REFERENCE}/metrics.md": lambda: scanned.metrics(root, plugins.collectors),
         f"{REFERENCE}/problems.md": lambda: scanned.problems(root),
         f"{REFERENCE}/rules.md": lambda: reference.rules(plugins),
         f"{REFERENCE}/sinks.md": lambda: reference.sinks(plugins),

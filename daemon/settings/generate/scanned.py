@@ -4,9 +4,10 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from daemon.settings.generate.reference import GENERATED, table
+from pgvigil.plugins import Collector, LaneKind
 
 PACKAGES = ("pgvigil", "collectors", "queries", "alerts", "daemon")
 _SUFFIXES = {
@@ -45,10 +46,19 @@ def problem_docs(root: Path) -> list[ProblemDoc]:
     return sorted({problem for tree in _trees(root, PACKAGES) for problem in _problems(tree)})
 
 
-def metrics(root: Path) -> str:
-    """docs/reference/metrics.md: every family that daemon/metrics declares."""
-    rows = sorted({row for tree in _trees(root, ("daemon/metrics",)) for row in _families(tree)})
-    return f"{GENERATED}{_METRICS}\n" + table(("metric", "meaning"), rows)
+def metrics(root: Path, collectors: Mapping[str, Collector[Any]]) -> str:
+    """docs/reference/metrics.md: every family that daemon/metrics or a collector declares."""
+    declared = {row for collector in collectors.values() for row in _declared(collector)}
+    rows = sorted({row for tree in _trees(root, ("daemon/metrics",)) for row in _families(tree)} | declared)
+    return f"{GENERATED}{_METRICS}\n" + table(("metric", "labels", "meaning", "from"), rows)
+
+
+def _declared(collector: Collector[Any]) -> Iterator[tuple[str, str, str, str]]:
+    first = ("target",) if collector.lane is LaneKind.SERVER else ("target", "database")
+    for family in collector.families:
+        name = f"`pgvigil_{family.name}{'_total' * family.counter}`"
+        labels = ", ".join((*first, *family.labels))
+        yield name, labels, family.help, f"collector `{collector.name}`"
 
 
 def _trees(root: Path, folders: tuple[str, ...]) -> Iterator[ast.Module]:
@@ -74,12 +84,12 @@ def _problems(tree: ast.Module) -> Iterator[ProblemDoc]:
             )
 
 
-def _families(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def _families(tree: ast.Module) -> Iterator[tuple[str, str, str, str]]:
     for name, call in _calls(tree):
         texts = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
         if name in _SUFFIXES and len(texts) == 2:
             family = "pgvigil_" + str(texts[0]).removeprefix("pgvigil_")
-            yield f"`{family}{_SUFFIXES[name]}`", str(texts[1])
+            yield f"`{family}{_SUFFIXES[name]}`", "", str(texts[1]), "pgvigil"
 
 
 def _template(node: ast.expr) -> str:
