@@ -287,5 +287,10 @@ RULE = Rule(
         what_to_do="Cancel a queued DDL statement first: that frees the readers behind it and loses nothing."
         " Then deal with the root, by pid and backend_start, so that a reused pid is safe. Terminate last."
         " lock_timeout for migrations and idle_in_transaction_session_timeout for services prevent the next.",
+        how_to_look="""\
+SELECT w.pid, w.usename, w.application_name, w.wait_event, pg_blocking_pids(w.pid) AS blocked_by, w.query
+FROM pg_stat_activity AS w
+WHERE w.wait_event_type = 'Lock'
+ORDER BY w.query_start""",
     ),
 )

@@ -127,5 +127,9 @@ RULE = Rule(
         " last failure.",
         what_to_do="A privilege or an extension that is missing is a matter of set-up: the message and the page"
         " name the fix. A time-out is a matter of load: look at the server's other incidents first.",
+        how_to_look="""\
+SELECT pid, state, wait_event_type, wait_event, now() - query_start AS running_for, query
+FROM pg_stat_activity
+WHERE application_name LIKE 'pgvigil%'""",
     ),
 )

@@ -181,5 +181,12 @@ RULE = Rule(
         what_to_do="See who holds them. Idle ones: a pool is too large or leaks. Active ones: the server is"
         " slow or blocked; look at the other incidents first. Raising max_connections needs a restart and"
         " memory, and seldom helps.",
+        how_to_look="""\
+SELECT application_name, usename, datname, state, count(*), max(now() - state_change) AS longest
+FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+GROUP BY 1, 2, 3, 4
+ORDER BY 5 DESC
+LIMIT 20""",
     ),
 )

@@ -117,5 +117,9 @@ RULE = Rule(
         " nobody needs to get up for it. Inherited copies follow their parent and are not told apart.",
         evidence="The constraint with its table, kind and definition, and about how many rows a validation reads.",
         what_to_do="VALIDATE CONSTRAINT: it lets reads and writes go on. If it fails, repair the rows it names.",
+        how_to_look="""\
+SELECT conrelid::regclass, conname, contype
+FROM pg_constraint
+WHERE NOT convalidated AND conparentid = 0""",
     ),
 )

@@ -114,5 +114,10 @@ RULE = Rule(
         evidence="The foreign key, which side is off (checks of new rows, or actions on the referenced table),"
         " and its definition.",
         what_to_do="Enable the triggers, then look for orphans: enabling checks nothing that was written before.",
+        how_to_look="""\
+SELECT t.tgrelid::regclass, c.conname, t.tgname, t.tgenabled
+FROM pg_trigger AS t
+JOIN pg_constraint AS c ON c.oid = t.tgconstraint
+WHERE t.tgisinternal AND t.tgenabled IN ('D', 'R')""",
     ),
 )

@@ -80,5 +80,10 @@ RULE = Rule(
         " transaction, whether it has written, and how far it holds back vacuum.",
         what_to_do="Find the owner by application, user and client address. Ending the connection rolls its"
         " transaction back. idle_in_transaction_session_timeout for the role prevents the next one.",
+        how_to_look="""\
+SELECT pid, usename, application_name, client_addr, now() - state_change AS idle_for, now() - xact_start AS open_for, query
+FROM pg_stat_activity
+WHERE state LIKE 'idle in transaction%'
+ORDER BY state_change""",
     ),
 )

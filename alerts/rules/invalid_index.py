@@ -143,5 +143,9 @@ RULE = Rule(
         what_to_do="What REINDEX CONCURRENTLY left behind (_ccnew, _ccold) is dropped; a failed CREATE INDEX"
         " CONCURRENTLY is rebuilt or dropped; an index on a partitioned table needs its partitions' indexes"
         " attached.",
+        how_to_look="""\
+SELECT indexrelid::regclass AS index, indrelid::regclass AS table, indisvalid, indisready, indislive
+FROM pg_index
+WHERE NOT (indisvalid AND indisready AND indislive)""",
     ),
 )

@@ -83,5 +83,11 @@ RULE = Rule(
         " its transaction is, and how far it holds back vacuum.",
         what_to_do="Look at what it does, ask its owner, cancel the statement if nobody needs the result. A"
         " statement_timeout for the role prevents the next one.",
+        how_to_look="""\
+SELECT pid, usename, application_name, now() - query_start AS running_for, wait_event_type, wait_event, query
+FROM pg_stat_activity
+WHERE state = 'active' AND backend_type = 'client backend'
+ORDER BY query_start
+LIMIT 10""",
     ),
 )

@@ -85,5 +85,11 @@ RULE = Rule(
         " many transactions vacuum must keep for it.",
         what_to_do="Find out whether it still works. Let batches commit in parts; set"
         " idle_in_transaction_session_timeout, and transaction_timeout from PostgreSQL 17 on, for the role.",
+        how_to_look="""\
+SELECT pid, usename, application_name, state, now() - xact_start AS open_for, age(backend_xmin) AS xmin_age, query
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND backend_type = 'client backend'
+ORDER BY xact_start
+LIMIT 10""",
     ),
 )

@@ -140,5 +140,10 @@ RULE = Rule(
         what_to_do="See what the sessions that run it wait for, then its plan. A statement that goes through many"
         " blocks wants an index or fresh statistics; one that touches few waits for something else. A report"
         " that may take long is given an override, or its role is silenced.",
+        how_to_look="""\
+SELECT queryid, calls, mean_exec_time, total_exec_time, rows, left(query, 100) AS query
+FROM pg_stat_statements
+ORDER BY total_exec_time DESC
+LIMIT 20""",
     ),
 )

@@ -168,5 +168,9 @@ RULE = Rule(
         " down, no database, lost, protocol), the error without secrets, since when, and how many attempts failed.",
         what_to_do="The steps in the message fit the class: refused means look at the process, silent means look"
         " at the host and network, authentication means the server lives and the role does not get in.",
+        how_to_look="""\
+-- from the machine that runs pgvigil, with the target's own connection string:
+-- pg_isready -d "host=db1 dbname=postgres"
+SELECT pg_postmaster_start_time(), pg_is_in_recovery()""",
     ),
 )

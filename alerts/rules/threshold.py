@@ -236,5 +236,8 @@ RULE = Rule(
         evidence="The value, the limits, and the rows with the worst values. Columns that hold statement texts"
         " cannot be shown or matched.",
         what_to_do="What you wrote it for. The title is what people will read at night: make it a sentence.",
+        how_to_look="""\
+-- the columns of each collector, with the query that reads them, are on the collectors' pages; for example:
+SELECT state, count(*) FROM pg_stat_activity GROUP BY 1""",
     ),
 )

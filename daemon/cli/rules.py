@@ -9,10 +9,9 @@ import typer
 from daemon.cli.common import AsJson, command_app, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
-from daemon.settings.generate.reference import FEED_OF_INSTANCE
+from daemon.settings.generate.plugin_pages import FEED_OF_INSTANCE, first_sentence, levels, section_name
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins
-from daemon.settings.rulebook import INSTANCES, TEMPLATE
 from pgvigil.plugins import Rule
 
 app = command_app("List and explain the rules.", group=True)
@@ -34,7 +33,7 @@ def list_rules(*, json: AsJson = False) -> None:
     width = max(map(len, found), default=0)
     for name, rule in found.items():
         typer.echo(f"{name:<{width}}  {levels(rule)}")
-        typer.echo("\n".join(_indented(_first_sentence(rule), width + 2)))
+        typer.echo("\n".join(_indented(first_sentence(rule.doc.meaning), width + 2)))
 
 
 @app.command()
@@ -48,20 +47,6 @@ def explain(name: Annotated[str, typer.Argument(help="The rule's name.")], *, js
         print_json({**_summary(rule), **_details(rule)})
     else:
         typer.echo("\n".join(explanation(rule)))
-
-
-def _first_sentence(rule: Rule[Any]) -> str:
-    return rule.doc.meaning.partition(". ")[0].rstrip(".") + "."
-
-
-def levels(rule: Rule[Any]) -> str:
-    """The defaults of the levels: `warning 5m, critical 30m`, or the severity."""
-    wanted = ("warning", "critical", "clear", "severity", "for")
-    found = {doc.key: doc.default for doc in key_docs(rule.params) if doc.key in wanted}
-    shown = {key: found[key] for key in wanted if found.get(key) not in (None, "0s")}
-    return ", ".join(
-        f"{key} {each if isinstance(each, str) else value_text(each)}" for key, each in shown.items()
-    )
 
 
 def _summary(rule: Rule[Any]) -> dict[str, Any]:
@@ -83,15 +68,11 @@ def _details(rule: Rule[Any]) -> dict[str, Any]:
         "parameters": parameters,
         "why_these_defaults": rule.doc.why_these_defaults,
         "evidence": rule.doc.evidence,
+        "how_to_look": rule.doc.how_to_look,
         "what_to_do": rule.doc.what_to_do,
         "absorbs": sorted(rule.absorbs),
         "section": section_name(rule),
     }
-
-
-def section_name(rule: Rule[Any]) -> str:
-    """The rule's section of the configuration."""
-    return f"rules.{rule.name}.{INSTANCES}.NAME" if rule.name == TEMPLATE else f"rules.{rule.name}"
 
 
 def explanation(rule: Rule[Any]) -> Iterator[str]:
@@ -107,6 +88,8 @@ def explanation(rule: Rule[Any]) -> Iterator[str]:
     if rule.absorbs:
         absorbed = ", ".join(sorted(rule.absorbs))
         yield from _titled("Takes in", f"what these say of the same sessions or statements: {absorbed}")
+    if rule.doc.how_to_look:
+        yield from ("", "How to look", textwrap.indent(rule.doc.how_to_look.strip(), "  "))
     yield from _titled("What to do", rule.doc.what_to_do)
     yield from ("", "How to silence it")
     section = section_name(rule)

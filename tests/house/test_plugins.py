@@ -51,7 +51,7 @@ def test_rule_documents_itself(name: str) -> None:
     doc = RULES[name].doc
     parts = {
         part: getattr(doc, part).strip()
-        for part in ("meaning", "why_these_defaults", "evidence", "what_to_do")
+        for part in ("meaning", "why_these_defaults", "evidence", "what_to_do", "how_to_look")
     }
     assert [part for part, text in parts.items() if not text] == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.settings import Settings, load
 from daemon.settings.describe import key_docs
-from daemon.settings.generate import example, reference
+from daemon.settings.generate import example, plugin_pages, reference
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins, collector_section
 from tests.unit.settings.conftest import PLUGINS
@@ -78,7 +78,7 @@ def test_values_read_back(value: object) -> None:
 def test_a_table_of_keys_says_range_default_and_need() -> None:
     text = reference.key_table(PLUGINS.sinks["hook"].params)
     assert "| `token_file` | a path | needed | File with the token. |" in text
-    rule = reference.rule_page(PLUGINS.rules["slow_query"])
+    rule = plugin_pages.rule_page(PLUGINS.rules["slow_query"])
     assert "| `min_calls` | a whole number, 1 to 1000 | `5` | Calls in the interval. |" in rule
     assert '| `warning` | a duration | `"500ms"` |' in rule
 
