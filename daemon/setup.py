@@ -13,6 +13,7 @@ from daemon.recorder import Recorder
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import Collector
 from pgvigil.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -62,10 +63,10 @@ class Setup:
             self._diagnosis.denied(collector, database, message)
             self._tell()
 
-    def read(self, snapshot: Snapshot[Any]) -> None:
+    def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> None:
         """A reading succeeded: it lacks no privilege, and may show what people should change."""
         with self._lock:
-            self._diagnosis.read(snapshot)
+            self._diagnosis.read(snapshot, collector)
             self._tell()
 
     def closed_databases(self, names: Collection[str]) -> None:

@@ -255,7 +255,7 @@ class Target:
         snapshot = read(self.name, scheduled, database, session, self._now)
         ended = Moment(snapshot.taken_at, snapshot.mono_s)
         self._recorder.succeeded(collector.name, database, snapshot.duration_s, ended)
-        self._setup.read(snapshot)
+        self._setup.read(snapshot, collector)
         log.debug(
             "read",
             target=self.name,

@@ -19,7 +19,7 @@ from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.query import Query
 from pgvigil.problems import Problem
-from pgvigil.units import DurationS, Percent
+from pgvigil.units import DurationS, Percent, SizeBytes
 
 Payload = TypeVar("Payload")
 P = TypeVar("P", bound="RuleParams")
@@ -89,7 +89,8 @@ class Collector(Generic[Payload]):
 
     `families` are exported. `series` are remembered over time, also over restarts, for rates and forecasts: keep
     them few (the largest relations, not all). `journal` gives what is to be compared with before, by key, and its
-    changes are remembered: settings, roles, the timeline. `fixed_pace` keeps the interval while the target is busy.
+    changes are remembered: settings, roles, the timeline. `problems` are those of the set-up that a reading shows,
+    such as what the role may not see. `fixed_pace` keeps the interval while the target is busy.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Collector(Generic[Payload]):
     families: tuple[Family[Payload], ...] = ()
     series: Mapping[str, Callable[[Payload], Iterable[Sample]]] = field(default_factory=dict)
     journal: Callable[[Payload], Mapping[str, str]] | None = None
+    problems: Callable[[Payload, Facts], Iterable[Problem]] | None = None
     fixed_pace: bool = False
 
     @property
@@ -172,6 +174,12 @@ class PercentParams(MagnitudeParams):
     warning: Percent | None = None
     critical: Percent | None = None
     clear: Percent | None = None
+
+
+class SizeParams(MagnitudeParams):
+    warning: SizeBytes | None = None
+    critical: SizeBytes | None = None
+    clear: SizeBytes | None = None
 
 
 class NumberParams(MagnitudeParams):

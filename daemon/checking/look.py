@@ -166,7 +166,7 @@ class Look:
         if isinstance(snapshot, Failure):
             self._unread(name, database, snapshot)
             return
-        self.diagnosis.read(snapshot)
+        self.diagnosis.read(snapshot, scheduled.collector)
         self.memory.take(snapshot, scheduled.collector)
         before = self.taken.get(place)
         reading = reading_of(snapshot, self._statements)

@@ -1,6 +1,7 @@
 """The set-up problems of one target, gathered from what was read of it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from alerts.bound import BoundRule
@@ -28,6 +29,7 @@ from daemon.statements import FEED
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import Collector
 from pgvigil.problems import Problem
 from pgvigil.statements import StatementsReading
 
@@ -47,6 +49,7 @@ class Diagnosis:
         self._found: dict[str, tuple[Problem, ...]] = {}  # by what shows them
         self._missing: dict[str, str] = {}  # extension -> the collector that needs it
         self._denied: dict[Place, Problem] = {}
+        self._shown: dict[Place, tuple[Problem, ...]] = {}  # what readings say of themselves
         self._closed: frozenset[str] = frozenset()  # databases
 
     def problems(self, rules: Mapping[str, BoundRule]) -> dict[str, Problem]:
@@ -79,6 +82,8 @@ class Diagnosis:
             yield from ((f"{source} {problem.slug} {index}", problem) for index, problem in enumerate(found))
         yield from zip((f"extension {name}" for name in self._missing), self._lacking(), strict=True)
         yield from ((f"reading {place}", problem) for place, problem in self._denied.items())
+        for place, found in self._shown.items():
+            yield from ((f"{place} {problem.slug} {index}", problem) for index, problem in enumerate(found))
         small = self._small()
         if small is not None:
             yield "churn", small
@@ -132,10 +137,15 @@ class Diagnosis:
     def keep(self, expected: Collection[Place]) -> None:
         """Other readings are no longer due."""
         self._denied = {place: problem for place, problem in self._denied.items() if place in expected}
+        self._shown = {place: found for place, found in self._shown.items() if place in expected}
 
-    def read(self, snapshot: Snapshot[Any]) -> None:
+    def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> None:
         """A reading succeeded: it lacks no privilege, and shows what it shows."""
-        self._denied.pop((snapshot.collector, snapshot.database), None)
+        place = snapshot.collector, snapshot.database
+        self._denied.pop(place, None)
+        if collector.problems is not None and self._facts is not None:
+            found = collector.problems(snapshot.rows, self._facts)
+            self._shown[place] = tuple(replace(each, target=self._target) for each in found)
         shows = self._shows.get(snapshot.collector)
         if shows is not None:
             shows(self, snapshot)
