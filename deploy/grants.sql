@@ -57,3 +57,19 @@ BEGIN
   END LOOP;
 END
 $grants$;
+
+-- How far sequences have counted, of those that this database has now: one that runs out stops all inserts
+-- into its table. Run it again for new ones; it shows nothing but the last value.
+DO $grants$
+DECLARE
+  home name;
+BEGIN
+  FOR home IN SELECT DISTINCT n.nspname FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S'
+      THEN NOT has_sequence_privilege('pgvigil', c.oid, 'SELECT,USAGE') END
+  LOOP
+    EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I', home, 'pgvigil');
+  END LOOP;
+END
+$grants$;

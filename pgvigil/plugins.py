@@ -106,7 +106,7 @@ class Collector(Generic[Payload]):
     families: tuple[Family[Payload], ...] = ()
     series: Mapping[str, Callable[[Payload], Iterable[Sample]]] = field(default_factory=dict)
     journal: Callable[[Payload], Mapping[str, str]] | None = None
-    problems: Callable[[Payload, Facts], Iterable[Problem]] | None = None
+    problems: Callable[[Snapshot[Payload], Facts], Iterable[Problem]] | None = None
     fixed_pace: bool = False
 
     @property

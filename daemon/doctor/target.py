@@ -144,7 +144,7 @@ class Diagnosis:
         place = snapshot.collector, snapshot.database
         self._denied.pop(place, None)
         if collector.problems is not None and self._facts is not None:
-            found = collector.problems(snapshot.rows, self._facts)
+            found = collector.problems(snapshot, self._facts)
             self._shown[place] = tuple(replace(each, target=self._target) for each in found)
         shows = self._shows.get(snapshot.collector)
         if shows is not None:

@@ -132,6 +132,32 @@ def _watch(role: str) -> Iterator[Grant]:
         each_database=True,
     )
 
+    yield _sequences(role)
+
+
+def _sequences(role: str) -> Grant:
+    return Grant(
+        Tier.WATCH,
+        "How far sequences have counted, of those that this database has now: one that runs out stops all inserts into"
+        " its table. Run it again for new ones; it shows nothing but the last value.",
+        _do(
+            f"""
+            DECLARE
+              home name;
+            BEGIN
+              FOR home IN SELECT DISTINCT n.nspname FROM pg_catalog.pg_class AS c
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S'
+                  THEN NOT has_sequence_privilege({quote_text(role)}, c.oid, 'SELECT,USAGE') END
+              LOOP
+                EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I', home, {quote_text(role)});
+              END LOOP;
+            END
+            """
+        ),
+        each_database=True,
+    )
+
 
 def _plans(role: str) -> Iterator[Grant]:
     who = quote_identifier(role)
