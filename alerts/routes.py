@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
 from pgvigil.problems import Problem
 
 
@@ -25,6 +26,9 @@ class Route:
     `severity = "critical"` does not mean "at least", and a list names several. So a sink meets an incident
     when it gets that bad, not when it falls back to it; and whoever was told of it goes on hearing of it
     (the store sees to that), so that nobody is left with an alarm that was since called off.
+
+    What was never worse than info is told only where a route asks for it, by severity or by rule: facts of
+    hygiene are for the page and for `pgvigil check`, not for whoever is on call.
     """
 
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -33,6 +37,8 @@ class Route:
     go_on: bool = False  # `continue`: the routes below are looked at as well
 
     def matches(self, incident: Incident) -> bool:
+        if incident.peak <= Level.INFO and self.match.keys().isdisjoint({"severity", "rule"}):
+            return False
         described = _described(incident)
         return all(
             any(fnmatchcase(described.get(key, ""), pattern) for pattern in patterns)
@@ -66,7 +72,8 @@ def recipients(incident: Incident, routes: Sequence[Route]) -> tuple[Recipient, 
 
 
 class Router:
-    """`recipients` with a net under it: what matches no route goes to every sink, and is reported once.
+    """`recipients` with a net under it: what is worse than info and matches no route goes to every sink, and is
+    reported once.
 
     Without any route all incidents go to every sink, and that is no problem: it is the smallest set-up.
     """
@@ -81,8 +88,10 @@ class Router:
 
     def __call__(self, incident: Incident) -> tuple[Recipient, ...]:
         found = recipients(incident, self._routes)
-        if found or not self._routes:
-            return found or self._everyone
+        if found or incident.peak <= Level.INFO:
+            return found
+        if not self._routes:
+            return self._everyone
         if not self._reported:
             self._reported = True
             self._report(_no_route(incident))

@@ -165,7 +165,7 @@ class TargetSettings(Section):
 
 
 class RouteSettings(Section):
-    """Which sinks hear of which incidents."""
+    """Which sinks hear of which incidents. Info is told only where `match` names a severity or a rule."""
 
     match: Mapping[str, Patterns] = Field(
         default_factory=dict,

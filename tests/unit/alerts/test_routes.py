@@ -87,3 +87,30 @@ def test_without_routes_everything_goes_everywhere_and_nothing_is_wrong(incident
     problems: list[Problem] = []
     assert Router([], ["oncall"], problems.append)(incident) == (Recipient("oncall", ""),)
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        ({}, False),
+        ({"team": ("payments",)}, False),
+        ({"severity": ("info",)}, True),
+        ({"severity": ("critical",)}, False),
+        ({"severity": ("*",)}, True),
+        ({"rule": ("*",)}, True),
+    ],
+)
+def test_info_is_told_only_where_a_route_asks_for_it(
+    incident: Incident, match: dict[str, tuple[str, ...]], told: bool
+) -> None:
+    info = replace(incident, severity=Level.INFO, peak=Level.INFO)
+    problems: list[Problem] = []
+    router = Router([Route(match=match, sinks=("log",))], ["log", "oncall"], problems.append)
+    assert router(info) == ((Recipient("log", ""),) if told else ())
+    assert problems == []
+    assert Router([], ["log"], problems.append)(info) == ()
+
+
+def test_what_was_worse_than_info_is_followed_to_its_end(incident: Incident) -> None:
+    better = replace(incident, severity=Level.INFO, peak=Level.WARNING)
+    assert Router([], ["log"], [].append)(better) == (Recipient("log", ""),)
