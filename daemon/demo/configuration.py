@@ -41,6 +41,10 @@ keep_firing_for = "2s"
 for = "1s"
 [rules.invalid_index]
 for = "1s"
+
+# The demo's server is thrown away: it is fast instead of safe.
+[rules.dangerous_setting]
+ignore = ["fsync", "full_page_writes", "synchronous_commit"]
 """
 
 

@@ -13,6 +13,7 @@ from daemon.checking.passes import Pass
 from daemon.checking.result import Checked
 from daemon.settings import load
 from pgvigil.postgres.limits import LIMITS, Limits
+from tests.support import throwaway
 from tests.support.daemons import ROOT
 
 
@@ -26,7 +27,7 @@ class Checks:
         file = self.directory / "pgvigil.toml"
         which = json.dumps(list(databases) or ["*"])
         head = f'[[targets]]\nname = "shop"\ndsn = {json.dumps(dsn)}\ndatabases = {which}\n'
-        file.write_text(head + more, encoding="utf-8")
+        file.write_text(head + more + throwaway.RULES, encoding="utf-8")
         return file
 
     def run(self, file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from daemon.clock import Now, system_now
 from daemon.settings.loader import load
 from daemon.wiring import Daemon
 from pgvigil.postgres.limits import LIMITS, Limits
+from tests.support import throwaway
 from tests.support.polling import poll
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +27,7 @@ PLAIN = ("daemon",)  # the module to run
 
 def _head(directory: Path) -> str:
     """The section that every test's configuration begins with; more keys of it may follow."""
-    return (
-        f'[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{directory}/pgvigil.db"\nlog_format = "json"\n'
-    )
+    return f'{throwaway.RULES}[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{directory}/pgvigil.db"\nlog_format = "json"\n'
 
 
 class Api:

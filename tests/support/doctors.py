@@ -16,6 +16,7 @@ from daemon.doctor.checks import Checked
 from daemon.settings import load
 from pgvigil.problems import Problem
 from pgvigil.scratch.server import ScratchServer
+from tests.support import throwaway
 from tests.support.daemons import ROOT
 
 CONSOLE = '[sinks.here]\nkind = "console"\n'
@@ -58,7 +59,7 @@ class Doctor:
         store = f'[daemon]\nlisten = "127.0.0.1:0"\nstore = "sqlite:///{self.directory}/pgvigil.db"\n{head}'
         which = json.dumps(list(databases) or ["*"])
         target = f'[[targets]]\nname = "shop"\ndsn = {json.dumps(dsn)}\ndatabases = {which}\n'
-        file.write_text(store + target + more, encoding="utf-8")
+        file.write_text(store + target + more + throwaway.RULES, encoding="utf-8")
         return file
 
     def look(self, file: Path, *, own: bool = False, now: Now = system_now) -> Found:

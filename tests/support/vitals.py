@@ -25,8 +25,10 @@ from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import LaneKind, Peer
 from pgvigil.postgres.session import Session
 from pgvigil.store import Store
+from tests.support import throwaway
 
 PLUGINS = Plugins.installed()
+_NOT_JUDGED = {"threshold", *throwaway.NOT_JUDGED}
 
 
 class Vitals:
@@ -48,7 +50,9 @@ class Vitals:
         self._utc = datetime.now(UTC)
         self._mono_s = time.monotonic()
         chosen: Mapping[str, Mapping[str, Any]] = (
-            {name: {} for name in PLUGINS.rules if name != "threshold"} if rules is None else rules
+            {name: throwaway.PARAMS.get(name, {}) for name in PLUGINS.rules if name not in _NOT_JUDGED}
+            if rules is None
+            else rules
         )
         self.rules = {
             name: BoundRule(PLUGINS.rules[name], PLUGINS.rules[name].params.model_validate(params))

@@ -10,7 +10,7 @@ from pgvigil.model.series import Sample
 from pgvigil.model.snapshot import Snapshot
 from tests.support.readings import NOW, snapshot
 
-SIZES = replace(COLLECTOR, name="sizes", series={"size": lambda rows: rows})
+SIZES = replace(COLLECTOR, name="sizes", journal=None, series={"size": lambda rows: rows})
 WORDS = replace(COLLECTOR, name="words", journal=lambda rows: rows)
 
 
