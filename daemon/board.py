@@ -13,8 +13,20 @@ from pgvigil.problems import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """By how much the intervals of a target are longer than configured, since when, and the last sign of load."""
+
+    factor: int = 1
+    reason: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorView:
-    """One collector of one target, or of one database of it. `errors` counts by failure kind since start."""
+    """One collector of one target, or of one database of it. `errors` counts by failure kind since start.
+
+    `interval_s` is the one in force: `stretch` times the configured one, for `stretch_reason`.
+    """
 
     collector: str
     database: str | None
@@ -25,6 +37,12 @@ class CollectorView:
     runs: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
     missed_ticks: int = 0
+    stretch: int = 1
+    stretch_reason: str = ""
+
+    @property
+    def configured_interval_s(self) -> float:
+        return self.interval_s / self.stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +120,7 @@ class TargetView:
     statements: tuple[StatementSeries, ...] = ()
     top: TopStatements | None = None  # None until two readings can be compared, and where top_k is 0
     vitals: tuple[Exported, ...] = ()
+    stretch: Stretch = field(default_factory=Stretch)
     incidents: tuple[Incident, ...] = ()
     problems: tuple[Problem, ...] = ()
 

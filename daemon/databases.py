@@ -10,6 +10,7 @@ from daemon.lanes.pool import Pool
 from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled
 from daemon.recorder import Recorder
+from daemon.stretching import Stretching
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.plugins import LaneKind
 from pgvigil.postgres.errors import ReadError
@@ -38,6 +39,7 @@ class Databases:
         refused: Callable[[Failure], None],
         pipeline: Pipeline,
         recorder: Recorder,
+        stretching: Stretching,
     ) -> None:
         self._now = now
         self._connect = connect
@@ -48,6 +50,7 @@ class Databases:
         self._refused = refused
         self._pipeline = pipeline
         self._recorder = recorder
+        self._stretching = stretching
         self._looked: set[str] = set()  # databases that were connected to: their extensions are known
         self._unreadable: dict[str, str] = {}  # the last visit failed: why
         self._listed = False
@@ -105,9 +108,10 @@ class Databases:
                     self._recorder.expect(name, database, one.interval_s, self._now())
 
     def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
-        """Read with this collector in every followed database."""
+        """Read with this collector in every followed database; at a tick, where it is time."""
         for database in self._following.followed:
-            self._lane_of(scheduled).due(self._reading(scheduled, database), tick=tick)
+            if not tick or self._stretching.due(scheduled, database):
+                self._lane_of(scheduled).due(self._reading(scheduled, database), tick=tick)
         self._look_up(self._pipeline.relations.known())  # they may have been renamed
 
     def follow(self, session: Session) -> None:
@@ -168,6 +172,7 @@ class Databases:
         self._unreadable.pop(database, None)
         for scheduled in self._collectors:
             self._recorder.forget(scheduled.collector.name, database)
+            self._stretching.forget(scheduled.collector.name, database)
 
     def _leave_out(self, database: str, reason: str) -> None:
         failure = Failure(FailureKind.PRIVILEGE, f"{database}: {reason}")

@@ -232,15 +232,14 @@ class Fleet:
 
     def _built(self, settings: TargetSettings, configuration: Settings) -> Watched:
         grounds, name = self._grounds, settings.name
-        began = grounds.now()
         rules = rules_of(configuration, name)
         present = self.watched.get(name)
         if present is None:
             engine = self._engine(name, settings.labels, rules)
-            engine.load(began)
+            engine.load(grounds.now())
         else:
             engine = present.engine
-        recorder = Recorder(TargetView(name=name, labels=settings.labels), grounds.board, began)
+        recorder = Recorder(TargetView(name=name, labels=settings.labels), grounds.board)
         statements = Statements(
             name,
             grounds.store.texts,

@@ -61,3 +61,12 @@ class Home:
         log.info("home_database", target=self._target, database=there.database)
         self._name = there.database
         return True
+
+
+def same_server(one: Facts, other: Facts) -> bool:
+    """Whether both are the same run of the same server. Standbys share the identifier of their primary, and a role
+    may not see it in every database.
+    """
+    known = None not in (one.system_identifier, other.system_identifier)
+    other_cluster = known and one.system_identifier != other.system_identifier
+    return one.started_at == other.started_at and not other_cluster

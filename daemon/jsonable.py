@@ -126,6 +126,11 @@ def target(view: TargetView) -> dict[str, Any]:
         "in_recovery": view.facts.in_recovery if view.facts else None,
         "databases": list(view.databases),
         "not_covered": dict(view.not_covered),
+        "stretch": {
+            "factor": view.stretch.factor,
+            "reason": view.stretch.reason or None,
+            "since": stamp(view.stretch.since),
+        },
         "waiters": view.waiters,
         "sessions": [
             {"database": s.database, "state": s.state, "sessions": s.sessions} for s in view.sessions
@@ -135,6 +140,8 @@ def target(view: TargetView) -> dict[str, Any]:
                 "collector": c.collector,
                 "database": c.database,
                 "interval_s": c.interval_s,
+                "configured_interval_s": c.configured_interval_s,
+                "stretch_reason": c.stretch_reason or None,
                 "last_success_at": stamp(c.last_success_at),
                 "failure": None
                 if c.last_failure is None

@@ -19,14 +19,12 @@ Key = tuple[str, str | None]  # collector, database
 class Recorder:
     """Thread-safe: the three lanes of a target report here at once."""
 
-    def __init__(self, view: TargetView, board: Board, began: Moment) -> None:
+    def __init__(self, view: TargetView, board: Board) -> None:
         self._view = view
         self._board = board
-        self._resumed_mono_s = began.mono_s
         self._lock = threading.Lock()
         self._collectors: dict[Key, CollectorView] = {}
-        self._success_mono_s: dict[Key, float] = {}
-        self._due_mono_s: dict[Key, float] = {}
+        self._fresh_mono_s: dict[Key, float] = {}  # since then it is late: read, expected, or not to be had
         self._problems: dict[str, Problem] = {}
         self._exported: dict[Key, tuple[Exported, ...]] = {}
         self._closed = False
@@ -42,23 +40,37 @@ class Recorder:
         return self._view
 
     def expect(self, collector: str, database: str | None, interval_s: float, moment: Moment) -> None:
-        """From now on this reading is due every `interval_s`, and its absence is staleness."""
+        """From now on this reading is due every `interval_s` (or stretched, see `pace`), and its absence is staleness."""
         with self._lock:
             key = (collector, database)
             before = self._collectors.get(key)
             if before is None:
                 before = CollectorView(collector=collector, database=database, interval_s=interval_s)
-            elif before.interval_s == interval_s:
+            elif before.configured_interval_s == interval_s:
                 return
-            self._collectors[key] = replace(before, interval_s=interval_s)
-            self._due_mono_s[key] = moment.mono_s
+            self._collectors[key] = replace(before, interval_s=interval_s * before.stretch)
+            self._fresh_mono_s[key] = moment.mono_s
+
+    def pace(self, collector: str, database: str | None, factor: int, reason: str, moment: Moment) -> None:
+        """Its interval is so many times the configured one from now on. The intervals that were missed stay missed."""
+        with self._lock:
+            key = (collector, database)
+            before = self._collectors.get(key)
+            if before is None or (before.stretch, before.stretch_reason) == (factor, reason):
+                return
+            late_s = (moment.mono_s - self._fresh_mono_s[key]) * factor / before.stretch
+            self._fresh_mono_s[key] = moment.mono_s - late_s
+            interval_s = before.configured_interval_s * factor
+            self._collectors[key] = replace(
+                before, interval_s=interval_s, stretch=factor, stretch_reason=reason
+            )
 
     def forget(self, collector: str, database: str | None) -> None:
         """No longer expected: switched off, or its database is gone."""
         with self._lock:
             key = (collector, database)
             known: dict[Key, Any]
-            for known in (self._collectors, self._success_mono_s, self._due_mono_s, self._exported):
+            for known in (self._collectors, self._fresh_mono_s, self._exported):
                 known.pop(key, None)
 
     def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
@@ -67,7 +79,7 @@ class Recorder:
             before = self._collectors.get(key)
             if before is None:  # forgotten while it was being read
                 return
-            self._success_mono_s[key] = moment.mono_s
+            self._fresh_mono_s[key] = moment.mono_s
             self._collectors[key] = replace(
                 before,
                 last_success_at=moment.utc,
@@ -113,21 +125,21 @@ class Recorder:
             return tuple(self._behind(key, view, moment) for key, view in self._collectors.items())
 
     def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
-        due_s = self._due_mono_s[key]
-        since_s = max(self._success_mono_s.get(key, due_s), due_s, self._resumed_mono_s)
         return Freshness(
             collector=view.collector,
             database=view.database,
             interval_s=view.interval_s,
             last_success_at=view.last_success_at,
-            missed=max(0.0, (moment.mono_s - since_s) / view.interval_s - 1.0),
+            missed=max(0.0, (moment.mono_s - self._fresh_mono_s[key]) / view.interval_s - 1.0),
             failure=view.last_failure,
         )
 
     def resumed(self, moment: Moment) -> None:
         """The target answers again: what it could not be asked meanwhile is not the collectors' delay."""
         with self._lock:
-            self._resumed_mono_s = moment.mono_s
+            self._fresh_mono_s = {
+                key: max(fresh_s, moment.mono_s) for key, fresh_s in self._fresh_mono_s.items()
+            }
 
     def problem(self, key: str, problem: Problem | None) -> bool:
         """Note or clear a set-up problem; True when that is news."""

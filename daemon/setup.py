@@ -81,6 +81,12 @@ class Setup:
             self._diagnosis.texts(failure)
             self._tell()
 
+    def paced(self, slow: Collection[Problem]) -> None:
+        """Collectors that are read more rarely for good, because they cost too much."""
+        with self._lock:
+            self._diagnosis.paced(slow)
+            self._tell()
+
     def _tell(self) -> None:
         self._diagnosis.keep(self._recorder.expected)
         problems = self._diagnosis.problems(self._rules())

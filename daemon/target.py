@@ -12,7 +12,7 @@ from daemon.clock import Now, Ticker
 from daemon.databases import Databases, nothing
 from daemon.following import Following
 from daemon.gauges import BLANK, OFF, gauges
-from daemon.home import Home
+from daemon.home import Home, same_server
 from daemon.lanes.lane import Job, Lane, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.metrics.vitals import exported
@@ -21,9 +21,10 @@ from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
 from daemon.statements import FEED
+from daemon.stretching import Stretching
+from daemon.summary import summarize
 from daemon.ticks import Ticks
 from pgvigil.model.availability import Availability
-from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
@@ -75,6 +76,7 @@ class Target:
         self._recorder = recorder
         self._setup = Setup(name, recorder, lambda: pipeline.rules)
         self._home = Home(name, connect, home_extensions(scheduled.values()), self._look_around)
+        self._stretching = Stretching(name, recorder, self._setup)
         self._freshness = Once(workers.polls, self._judge_freshness)
         self._following = following
         self._ticks: Ticks | None = None  # None before the start, and when it is over
@@ -106,6 +108,7 @@ class Target:
             refused=self._refused,
             pipeline=pipeline,
             recorder=recorder,
+            stretching=self._stretching,
         )
 
     # --- what the clock calls ---------------------------------------------------------------------------
@@ -144,6 +147,7 @@ class Target:
         if collector.lane is LaneKind.SERVER:
             self._recorder.forget(collector.name, None)
         self._pipeline.forget(collector.name)
+        self._stretching.leave_off(collector.name)
         self._recorder.publish(**OFF.get(collector.name, {}))
 
     def follow(self, wants: Callable[[str], bool], named: Sequence[str]) -> None:
@@ -187,10 +191,10 @@ class Target:
         return not view.up or (self._databases.listed and expected <= self._tried)
 
     def _due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
-        if scheduled.collector.lane is LaneKind.SERVER:
-            self._server.due(self._reading(scheduled, None), tick=tick)
-        else:
+        if scheduled.collector.lane is not LaneKind.SERVER:
             self._databases.due(scheduled, tick=tick)
+        elif not tick or self._stretching.due(scheduled):
+            self._server.due(self._reading(scheduled, None), tick=tick)
 
     def _tick_follow(self) -> None:
         self._follow(tick=True)
@@ -213,24 +217,14 @@ class Target:
         ticks = dict(self._server.missed)  # a copy: the clock's thread adds to it
         missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in ticks.items()}
         self._recorder.missed(missed | self._databases.missed)
+        if not self._unreachable:
+            self._stretching.settle(self._scheduled, self._ticked)
         if not self._unreachable and self._server.busy_s < HANGING_S:
             self._pipeline.freshness(self._recorder.freshness(self._ticked), FRESHNESS_S)
         self._recorder.publish()
 
     def _tick_summary(self) -> None:
-        """The canonical line: one a minute and target."""
-        view = self._recorder.view
-        log.info(
-            "target",
-            target=self.name,
-            up=view.up,
-            databases=len(view.databases),
-            not_covered=len(view.not_covered),
-            reads=sum(c.runs for c in view.collectors),
-            errors=sum(sum(c.errors.values()) for c in view.collectors),
-            missed_ticks=sum(c.missed_ticks for c in view.collectors),
-            incidents=sum(1 for incident in view.incidents if incident.fired_at is not None),
-        )
+        summarize(self._recorder.view)
 
     # --- readings ---------------------------------------------------------------------------------------
 
@@ -252,9 +246,11 @@ class Target:
         if not self._has_extension(scheduled, session):
             self._lacks(collector, database)
             return
-        snapshot = read(self.name, scheduled, database, session, self._now)
+        awaited = self._stretching.awaited(scheduled, database)
+        snapshot = read(self.name, awaited, database, session, self._now)
         ended = Moment(snapshot.taken_at, snapshot.mono_s)
         self._recorder.succeeded(collector.name, database, snapshot.duration_s, ended)
+        self._stretching.succeeded(scheduled, snapshot)
         self._setup.read(snapshot, collector)
         log.debug(
             "read",
@@ -280,6 +276,8 @@ class Target:
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
         self._tried.add((collector, database))
         self._recorder.failed(collector, database, failure)
+        if not self._unreachable:
+            self._stretching.failed(collector, database, failure, self._now())
         if failure.kind is FailureKind.PRIVILEGE and self._pipeline.facts is not None:
             self._setup.denied(collector, database, failure.message)
         if collector == _FIRST and self._down_since is None:  # connected, and yet no query is answered
@@ -316,7 +314,7 @@ class Target:
         facts, before = session.facts, self._pipeline.facts
         self._recorder.publish(facts=facts)
         self._pipeline.facts = facts
-        if before is not None and not _same_server(before, facts):
+        if before is not None and not same_server(before, facts):
             log.info("server_changed", target=self.name, started_at=facts.started_at)
             self._pipeline.server_changed(self._now())
         self._setup.learn(facts)
@@ -338,7 +336,7 @@ class Target:
         here = self._pipeline.facts
         if here is None:
             return
-        moved = not _same_server(here, session.facts)
+        moved = not same_server(here, session.facts)
         if self._home.better(here, session.facts) or moved:
             self._server.reconnect()
 
@@ -359,6 +357,7 @@ class Target:
         """It was down: read everything now, so that what became unknown is known again soon."""
         log.info("target_answers", target=self.name, attempts=self._attempts)
         self._recorder.resumed(moment)
+        self._stretching.watched_again(moment)
         self._follow(tick=False)
         for scheduled in self._scheduled.values():
             self._due(scheduled, tick=False)
@@ -377,6 +376,7 @@ class Target:
             attempts=self._attempts,
         )
         if self._attempts == 1:
+            self._stretching.failed(_FIRST, None, failure, moment)  # its silence, or that it is full
             log.warning("target_unreachable", target=self.name, kind=failure.kind, message=failure.message)
         self._recorder.availability(availability, moment)
         self._setup.refused(failure)
@@ -386,12 +386,3 @@ class Target:
 def _in_databases(scheduled: Mapping[str, Scheduled]) -> list[Scheduled]:
     """Those that read in each database, not on the server as a whole."""
     return [one for one in scheduled.values() if one.collector.lane is not LaneKind.SERVER]
-
-
-def _same_server(one: Facts, other: Facts) -> bool:
-    """Whether both are the same run of the same server. Standbys share the identifier of their primary, and a role
-    may not see it in every database.
-    """
-    known = None not in (one.system_identifier, other.system_identifier)
-    other_cluster = known and one.system_identifier != other.system_identifier
-    return one.started_at == other.started_at and not other_cluster

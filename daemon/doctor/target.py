@@ -161,6 +161,10 @@ class Diagnosis:
         """How the last reading of texts ended."""
         self._put("texts", None if failure is None else texts_unreadable(self._target, failure))
 
+    def paced(self, slow: Collection[Problem]) -> None:
+        """Collectors that cost too much for their interval."""
+        self._put("pace", *slow)
+
     def texts_counted(self, entries: int, texts: int) -> None:
         """So many entries of the statistics, and so many of them with a text."""
         self._put("text file", texts_lost(self._target, entries, texts))

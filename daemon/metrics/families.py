@@ -54,7 +54,13 @@ def _health(view: TargetView) -> Sequence[Metric]:
         "databases_not_covered", "Databases that match the target's patterns and cannot be read.", ["target"]
     )
     unread.add_metric([view.name], len(view.not_covered))
-    return [*families, problems, unread]
+    stretch = _gauge(
+        "target_stretch_factor",
+        "By how much the intervals are longer than configured because the target is busy; 1 is not at all.",
+        ["target"],
+    )
+    stretch.add_metric([view.name], view.stretch.factor)
+    return [*families, problems, unread, stretch]
 
 
 def _collectors(view: TargetView) -> Sequence[Metric]:
@@ -67,7 +73,14 @@ def _collectors(view: TargetView) -> Sequence[Metric]:
     missed = _counter(
         "collector_skipped_ticks", "Ticks that came while the reading before was still due.", labels
     )
+    interval = _gauge(
+        "collector_interval_seconds",
+        "The interval in force; the longest where databases differ.",
+        ["target", "collector"],
+    )
+    intervals: dict[str, float] = {}
     for item in view.collectors:
+        intervals[item.collector] = max(item.interval_s, intervals.get(item.collector, 0.0))
         key = [view.name, item.collector, item.database or ""]
         if item.last_success_at is not None and item.last_duration_s is not None:
             success.add_metric(key, item.last_success_at.timestamp())
@@ -75,7 +88,9 @@ def _collectors(view: TargetView) -> Sequence[Metric]:
         for reason, count in item.errors.items():
             errors.add_metric([*key, reason], count)
         missed.add_metric(key, item.missed_ticks)
-    return [success, duration, errors, missed]
+    for collector, interval_s in intervals.items():
+        interval.add_metric([view.name, collector], interval_s)
+    return [success, duration, errors, missed, interval]
 
 
 def _incidents(view: TargetView) -> Sequence[Metric]:
@@ -128,7 +143,7 @@ def _statements(view: TargetView) -> Sequence[Metric]:
 
 
 SECTIONS = (
-    Section("health", lambda v: (v.up, v.facts, v.problems, v.not_covered), _health),
+    Section("health", lambda v: (v.up, v.facts, v.problems, v.not_covered, v.stretch), _health),
     Section("collectors", lambda v: v.collectors, _collectors),
     Section("incidents", lambda v: v.incidents, _incidents),
     Section(

@@ -66,7 +66,7 @@ class Vitals:
         }
         self.engine = Engine(target, {}, self.rules, store.incidents, lambda _: (), lambda _: None)
         self.engine.load(self.now())
-        recorder = Recorder(TargetView(name=target, labels={}), Board(), self.now())
+        recorder = Recorder(TargetView(name=target, labels={}), Board())
         self.pipeline = Pipeline(
             target,
             now=self.now,

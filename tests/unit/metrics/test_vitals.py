@@ -52,7 +52,7 @@ class Watched:
     """A target whose one collector is read by hand."""
 
     def __init__(self, name: str, board: Board) -> None:
-        self.recorder = Recorder(TargetView(name=name, labels={}), board, system_now())
+        self.recorder = Recorder(TargetView(name=name, labels={}), board)
         self.recorder.expect("slots", None, 60, system_now())
         self.name = name
 
