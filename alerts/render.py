@@ -13,8 +13,8 @@ from pgvigil.model.delivery import Delivery, Told
 from pgvigil.model.evidence import Block, Figure, Step
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
-from pgvigil.plugins import DurationParams, PercentParams, Rule
-from pgvigil.registry import discover
+from pgvigil.plugins import DurationParams, PercentParams
+from pgvigil.registry import rules
 from pgvigil.text import one_line, printable
 from pgvigil.units import format_duration
 
@@ -142,7 +142,7 @@ def magnitude(rule: str, value: float | None) -> str:
 
 @cache
 def _params_of(rule: str) -> type | None:
-    known = discover("alerts.rules", "RULE", Rule).get(rule)
+    known = rules().get(rule)
     return known.params if known is not None else None
 
 

@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.postgres.locked import LOCKED
 from pgvigil.postgres.query import Column, Query
-
-
-class Locked(NamedTuple):
-    """Relations not to be touched now, and those that some DDL is working on concurrently."""
-
-    exclusive: list[int]
-    concurrent: list[int]
 
 
 class UnprovenConstraint(NamedTuple):
@@ -90,27 +84,6 @@ class ConstraintsReading:
     disabled: tuple[DisabledForeignKey, ...] = ()
     invalid: tuple[InvalidIndex, ...] = ()
 
-
-LOCKED = Query(
-    name="constraints_locked",
-    row=Locked,
-    columns=(
-        Column(
-            "exclusive",
-            "coalesce(array_agg(DISTINCT relation) FILTER (WHERE mode = 'AccessExclusiveLock'), '{}')",
-        ),
-        Column(
-            "concurrent",
-            "coalesce(array_agg(DISTINCT relation)"
-            " FILTER (WHERE granted AND mode = 'ShareUpdateExclusiveLock'), '{}')",
-        ),
-    ),
-    source="""
-    FROM pg_locks
-    WHERE locktype = 'relation'
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """,
-)
 
 # Inherited ones follow the constraint that they come from: one incident for the parent, none for its copies.
 UNPROVEN = Query(

@@ -19,7 +19,7 @@ from structlog.typing import EventDict, Processor
 from pgvigil.redact import MASK, is_secret_name, redact
 from pgvigil.text import is_printable
 
-OURS = ("alerts", "collectors", "daemon", "pgvigil", "queries")
+OURS = ("alerts", "collectors", "daemon", "pgvigil", "queries", "schemas")
 QUEUE_LINES = 10_000
 CLOSE_S = 2.0
 

@@ -11,7 +11,7 @@ from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector, LaneKind
 from pgvigil.postgres.session import Session
-from pgvigil.registry import discover
+from pgvigil.registry import collectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Scheduled:
 
 def scheduled(settings: Settings) -> dict[str, Scheduled]:
     """The collectors that are switched on, by name."""
-    found = discover("collectors", "COLLECTOR", Collector)
+    found = collectors()
     chosen = {name: settings.collector(name) for name in found}
     return {
         name: Scheduled(found[name], section.interval_s)

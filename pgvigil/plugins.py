@@ -91,6 +91,7 @@ class Collector(Generic[Payload]):
     them few (the largest relations, not all). `journal` gives what is to be compared with before, by key, and its
     changes are remembered: settings, roles, the timeline. `problems` are those of the set-up that a reading shows,
     such as what the role may not see. `fixed_pace` keeps the interval while the target is busy.
+    A collector of many queries begins no other one when `budget_s` has passed.
     """
 
     name: str
@@ -108,6 +109,13 @@ class Collector(Generic[Payload]):
     journal: Callable[[Payload], Mapping[str, str]] | None = None
     problems: Callable[[Snapshot[Payload], Facts], Iterable[Problem]] | None = None
     fixed_pace: bool = False
+    budget_s: float | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """What a reading takes at most when the server is as slow as it may be."""
+        in_all_s = self.timeout_s * len(self.queries)
+        return in_all_s if self.budget_s is None else min(in_all_s, self.budget_s + self.timeout_s)
 
     @property
     def tabled(self) -> Mapping[str, Query[Any]]:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from pgvigil.plugins import Collector
 from pgvigil.postgres.query import Query
-from pgvigil.registry import discover
+from pgvigil.registry import collectors
 from pgvigil.units import format_duration, format_size, parse_duration_s, parse_percent, parse_size_bytes
 
 _UNSAFE = {"query", "definition"}  # columns whose text holds the data of users
@@ -18,11 +16,6 @@ _PARSERS: Mapping[str, Callable[[str], float]] = {
     "bytes": parse_size_bytes,
     "percent": parse_percent,
 }
-
-
-@cache
-def collectors() -> Mapping[str, Collector[Any]]:
-    return discover("collectors", "COLLECTOR", Collector)
 
 
 def tables_of(collector: str, table: str) -> list[Query[Any]]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
+from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, SeverityParams
 from pgvigil.text import one_line, printable
@@ -26,7 +27,10 @@ def locked(row: _Row) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectTrouble:
-    """What a rule says about one object; the rest of the finding is the same for all such rules."""
+    """What a rule says about one object; the rest of the finding is the same for all such rules.
+
+    `level` where it is not the same for all objects: else it is the rule's severity.
+    """
 
     subject: str
     summary: str
@@ -35,6 +39,7 @@ class ObjectTrouble:
     definition: str | None
     cause: str
     steps: tuple[Step, ...]
+    level: Level | None = None
 
 
 def judge(
@@ -74,7 +79,7 @@ def _finding(
         target=context.target,
         database=database,
         subject=trouble.subject,
-        level=params.level,
+        level=params.level if trouble.level is None else trouble.level,
         summary=trouble.summary,
         evidence=Evidence(
             impact=trouble.impact,

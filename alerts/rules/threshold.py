@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from alerts.grading import counted, grade
-from alerts.rules._columns import collectors, columns_beside, is_number, one_of, parsed, shown, tables_of
+from alerts.rules._columns import columns_beside, is_number, one_of, parsed, shown, tables_of
 from alerts.rules._tables import table_block
 from pgvigil.model.evidence import Block, Evidence, Figure, Step
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
@@ -19,6 +19,7 @@ from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, MagnitudeParams, NumberParams, Rule, RuleDoc
 from pgvigil.postgres.query import Query
+from pgvigil.registry import collectors
 from pgvigil.sql.identifiers import quote_text
 from pgvigil.text import one_line
 

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field, create_model
 
 from daemon.settings.sections import CollectorSettings
+from pgvigil import registry
 from pgvigil.plugins import Collector, Rule, SinkKind
-from pgvigil.registry import discover
 from pgvigil.units import DurationS
 
 
@@ -23,11 +23,7 @@ class Plugins:
     @classmethod
     def installed(cls) -> "Plugins":
         """All that the registry finds."""
-        return cls(
-            collectors=discover("collectors", "COLLECTOR", Collector),
-            rules=discover("alerts.rules", "RULE", Rule),
-            sinks=discover("alerts.sinks", "SINK", SinkKind),
-        )
+        return cls(collectors=registry.collectors(), rules=registry.rules(), sinks=registry.sinks())
 
 
 def collector_section(collector: Collector[Any]) -> type[CollectorSettings]:

@@ -6,6 +6,9 @@ from pgvigil.text import is_printable
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
+# What quote_ident() and quote_literal() write: "a""b", 'a''b', E'a\\\\b'.
+_QUOTED_PART = re.compile(r"""E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*\"""", re.DOTALL)
+
 # pg_get_keywords() of PostgreSQL 18 where catcode is not 'U': what quote_ident() quotes.
 _NOT_UNRESERVED = """
     all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
@@ -50,6 +53,24 @@ def quote_regclass(*parts: str) -> str:
 def quote_text(text: str) -> str:
     """`text` as a string constant."""
     return _quoted(text, "'")
+
+
+def readable(sql: str) -> str:
+    """SQL in which a server quoted the names and texts, with their invisible characters written out."""
+    return _QUOTED_PART.sub(lambda part: _written_out(part[0]), sql)
+
+
+def _written_out(part: str) -> str:
+    if all(map(is_printable, part)):
+        return part
+    if part.startswith("E"):
+        return "".join(char if is_printable(char) else _in_e_string(char) for char in part)
+    mark = part[0]
+    return _quoted(part[1:-1].replace(mark * 2, mark), mark)
+
+
+def _in_e_string(char: str) -> str:
+    return f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08X}"
 
 
 def _quoted(text: str, mark: str) -> str:

@@ -2,12 +2,11 @@
 
 from graphlib import TopologicalSorter
 
-from pgvigil.plugins import Rule
-from pgvigil.registry import discover
+from pgvigil import registry
 
 
 def test_the_absorbs_relation_names_rules_and_has_no_cycle() -> None:
     """A cycle would make two incidents each other's child, and nobody would hear of either."""
-    rules = discover("alerts.rules", "RULE", Rule)
+    rules = registry.rules()
     assert {name for rule in rules.values() for name in rule.absorbs} <= rules.keys()
     TopologicalSorter({name: rule.absorbs for name, rule in rules.items()}).prepare()

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from alerts import rules as rules_package
-from alerts import sinks as sinks_package
-from pgvigil.plugins import Collector, LaneKind, Rule, SinkKind
-from pgvigil.registry import discover
+from pgvigil import registry
+from pgvigil.plugins import LaneKind
+from schemas.catalogue import checks
 from tests.support.source import ROOT
 
 TESTS = ROOT / "tests"
-COLLECTORS = discover("collectors", "COLLECTOR", Collector)
-RULES = discover(rules_package.__name__, "RULE", Rule)
-SINKS = discover(sinks_package.__name__, "SINK", SinkKind)
+COLLECTORS = registry.collectors()
+RULES = registry.rules()
+SINKS = registry.sinks()
 FEEDS = {*COLLECTORS, "statements", "availability", "freshness"}
 
 
@@ -39,6 +38,11 @@ def test_collector_has_its_test_on_real_servers(name: str) -> None:
 def test_rule_has_its_test(name: str) -> None:
     found = [*TESTS.glob(f"unit/rules/test_{name}.py"), *TESTS.glob(f"scenes/**/test_{name}.py")]
     assert holds_tests(found), f"write tests/unit/rules/test_{name}.py"
+
+
+@pytest.mark.parametrize("name", checks())
+def test_check_of_the_design_has_its_test_on_real_servers(name: str) -> None:
+    assert holds_tests([*TESTS.glob(f"pg/schemas/test_{name}.py")]), f"write tests/pg/schemas/test_{name}.py"
 
 
 @pytest.mark.parametrize("name", SINKS)

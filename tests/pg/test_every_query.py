@@ -8,16 +8,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 import psycopg
 import pytest
 
-from pgvigil.plugins import Collector
 from pgvigil.postgres.query import Query
 from pgvigil.postgres.session import Session
-from pgvigil.registry import discover
+from pgvigil.registry import collectors
 from tests.support import watching
 from tests.support.servers import Database
 
 QUERIES = {
     f"{collector.name}-{query.name}": query
-    for collector in discover("collectors", "COLLECTOR", Collector).values()
+    for collector in collectors().values()
     for query in collector.queries
 }
 

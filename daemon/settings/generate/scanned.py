@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from daemon.settings.generate.reference import GENERATED, table
 from pgvigil.plugins import Collector, LaneKind
 
-PACKAGES = ("pgvigil", "collectors", "queries", "alerts", "daemon")
+PACKAGES = ("pgvigil", "collectors", "queries", "schemas", "alerts", "daemon")
 _SUFFIXES = {
     "_gauge": "",
     "_counter": "_total",

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pytest
 
@@ -25,12 +24,11 @@ from daemon.doctor.statements import (
 )
 from daemon.doctor.store import file_system, store_on_network
 from daemon.doctor.target import Diagnosis
+from pgvigil import registry
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.snapshot import Snapshot
-from pgvigil.plugins import Rule
 from pgvigil.problems import Problem
-from pgvigil.registry import discover
 from pgvigil.statements import StatementsInfo
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -343,8 +341,7 @@ def test_a_refused_connection_says_what_to_grant() -> None:
 
 
 def rules() -> Mapping[str, BoundRule]:
-    found: Mapping[str, Rule[Any]] = discover("alerts.rules", "RULE", Rule)
-    return {name: BoundRule(rule, None) for name, rule in found.items() if rule.watches}
+    return {name: BoundRule(rule, None) for name, rule in registry.rules().items() if rule.watches}
 
 
 def blind(slug: str, **unread: Problem) -> list[str]:

@@ -17,7 +17,6 @@ from daemon.reload import Changes, Reload, changes
 from daemon.settings.loader import load
 from daemon.wiring import Daemon
 from pgvigil.model.incident import Incident, State, Transition
-from pgvigil.registry import discover
 from pgvigil.store import Store, StoreError
 from tests.support.gateway import running_gateway
 from tests.support.polling import poll
@@ -205,14 +204,7 @@ def test_when_the_last_sink_cannot_be_built_nothing_of_the_rest_holds(
             raise ZeroDivisionError
         return SINK.build(name, params, public_url)
 
-    monkeypatch.setattr(
-        "daemon.settings.plugins.discover",
-        lambda package, *rest: (
-            {"console": replace(SINK, build=broken)}
-            if package == "alerts.sinks"
-            else discover(package, *rest)
-        ),
-    )
+    monkeypatch.setattr("pgvigil.registry.sinks", lambda: {"console": replace(SINK, build=broken)})
     assert not running.reload(SHOP + CELLAR + SCREEN + 'format = "json"\n' + PAGER)
     assert running.names() == ["shop"]
     assert threads() == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_regclass, quote_text
+from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_regclass, quote_text, readable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,18 @@ def test_a_name_to_be_cast_has_its_invisible_characters_in_the_constant() -> Non
 def test_a_text_cannot_leave_its_quotes() -> None:
     assert quote_text("it's \\") == "'it''s \\'"
     assert quote_text("a\u2028'") == "U&'a\\2028'''"
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown"),
+    [
+        ('DROP INDEX public."Plain One"', 'DROP INDEX public."Plain One"'),
+        ('DROP INDEX "a\u202e""b\\"', 'DROP INDEX U&"a\\202E""b\\\\"'),
+        ("SELECT 'it''s\n'", "SELECT U&'it''s\\000A'"),
+        ("SELECT E'a\\\\\u202eb', \"c\u202ed\"", "SELECT E'a\\\\\\u202Eb', U&\"c\\202Ed\""),
+        ("SELECT E'\U000e0001'", "SELECT E'\\U000E0001'"),
+        ("SELECT '\"\u202e', \"'\"", "SELECT U&'\"\\202E', \"'\""),
+    ],
+)
+def test_what_a_server_quoted_is_written_out(sql: str, shown: str) -> None:
+    assert readable(sql) == shown

@@ -1,0 +1,1 @@
+"""Facts of structure: what a database is made of, and checks of its design."""
