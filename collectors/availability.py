@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pgvigil.model.availability import Availability
+from pgvigil.model.kind import TargetKind
 from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.postgres.console import VERSION
 from pgvigil.postgres.query import Column, Query
 
 
@@ -31,6 +33,10 @@ AVAILABILITY = Query(
 
 
 def read(reader: Reader) -> Availability:
+    """A pooler tells neither when it was started nor what its clock says."""
+    if reader.facts.kind is TargetKind.PGBOUNCER:
+        reader.rows(VERSION)
+        return Availability(up=True, in_recovery=False, monitor=True)
     row: AvailabilityRow = reader.rows(AVAILABILITY)[0]
     return Availability(
         up=True,
@@ -48,6 +54,7 @@ COLLECTOR = Collector(
     interval_s=5,
     timeout_s=2,
     fixed_pace=True,
-    queries=(AVAILABILITY,),
+    kind=None,
+    queries=(AVAILABILITY, VERSION),
     read=read,
 )

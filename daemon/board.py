@@ -9,6 +9,7 @@ from pgvigil.model.availability import Availability
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.incident import Incident
+from pgvigil.model.kind import TargetKind
 from pgvigil.problems import Problem
 
 
@@ -107,6 +108,7 @@ class TargetView:
 
     name: str
     labels: Mapping[str, str]
+    kind: TargetKind = TargetKind.POSTGRES
     first_tried_at: datetime | None = None  # None until the first attempt has ended, well or badly
     availability: Availability | None = None
     facts: Facts | None = None
@@ -123,6 +125,15 @@ class TargetView:
     stretch: Stretch = field(default_factory=Stretch)
     incidents: tuple[Incident, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def role(self) -> str | None:
+        """primary, standby, or pooler; None while it is not known."""
+        if self.kind is TargetKind.PGBOUNCER:
+            return "pooler"
+        if self.facts is None:
+            return None
+        return "standby" if self.facts.in_recovery else "primary"
 
     @property
     def up(self) -> bool:

@@ -154,7 +154,10 @@ class Fleet:
 
     def _must_be_built(self, target: TargetSettings) -> bool:
         present = self.watched.get(target.name)
-        return present is None or present.settings.server != target.server
+        if present is None:
+            return True
+        before = present.settings
+        return (before.server, before.kind) != (target.server, target.kind)
 
     def apply(self, settings: Settings, prepared: Mapping[str, Watched]) -> None:
         """Go over to `settings`. Who is not in `prepared` keeps connections, baselines and counters."""
@@ -207,7 +210,7 @@ class Fleet:
         present.statements.configure(
             top_k=settings.metrics.top_k, interval_s=settings.collector("statements").interval_s
         )
-        present.target.reschedule(scheduled(settings))
+        present.target.reschedule(scheduled(settings, target.kind))
         before = present.settings
         if (before.databases, before.exclude_databases) != (target.databases, target.exclude_databases):
             present.target.follow(target.wants_database, target.databases)
@@ -239,7 +242,8 @@ class Fleet:
             engine.load(grounds.now())
         else:
             engine = present.engine
-        recorder = Recorder(TargetView(name=name, labels=settings.labels), grounds.board)
+        view = TargetView(name=name, labels=settings.labels, kind=settings.kind)
+        recorder = Recorder(view, grounds.board)
         statements = Statements(
             name,
             grounds.store.texts,
@@ -255,17 +259,21 @@ class Fleet:
             statements=statements,
             peers=partial(self._peers, name),
             disk_size_bytes=settings.disk_size_bytes,
+            kind=settings.kind,
         )
         dsn = settings.server
         target = Target(
             name,
             now=grounds.now,
             workers=grounds.workers,
-            connect=lambda database: connect(dsn, limits=grounds.limits, database=database),
-            scheduled=scheduled(configuration),
+            connect=lambda database: connect(
+                dsn, kind=settings.kind, limits=grounds.limits, database=database
+            ),
+            scheduled=scheduled(configuration, settings.kind),
             following=Following(settings.wants_database, settings.databases),
             pipeline=pipeline,
             recorder=recorder,
+            kind=settings.kind,
         )
         return Watched(
             settings=settings,

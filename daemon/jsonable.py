@@ -117,12 +117,14 @@ def target(view: TargetView) -> dict[str, Any]:
     failure = view.availability.failure if view.availability else None
     return {
         "name": view.name,
+        "kind": view.kind.value,
         "labels": dict(view.labels),
         "up": None if view.availability is None else view.up,
         "failure": None if failure is None else {"kind": failure.kind.value, "message": failure.message},
         "down_since": stamp(view.availability.down_since) if view.availability else None,
         "started_at": stamp(view.availability.started_at) if view.availability else None,
         "version": view.facts.version if view.facts else None,
+        "role": view.role,
         "in_recovery": view.facts.in_recovery if view.facts else None,
         "databases": list(view.databases),
         "not_covered": dict(view.not_covered),

@@ -21,6 +21,7 @@ from pgvigil.model.availability import Availability, Freshness
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.finding import Judgement
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Peer
@@ -49,10 +50,12 @@ class Pipeline:
         memory: Memory | None = None,
         peers: Callable[[], Sequence[Peer]] = tuple,
         disk_size_bytes: float | None = None,
+        kind: TargetKind = TargetKind.POSTGRES,
     ) -> None:
         self.memory = memory or Memory()
         self.disk_size_bytes = disk_size_bytes
         self._peers = peers
+        self._kind = kind
         self.relations = Names()
         self.rule_errors: Counter[str] = Counter()
         self.facts: Facts | None = None
@@ -193,6 +196,7 @@ class Pipeline:
             changes=self.memory.changes(feed, database),
             peers=self._peers(),
             disk_size_bytes=self.disk_size_bytes,
+            kind=self._kind,
         )
         return [
             (name, judgement)

@@ -7,6 +7,7 @@ from typing import Any
 from daemon.clock import Now
 from daemon.settings.settings import Settings
 from pgvigil.model.facts import Facts
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector, LaneKind
@@ -27,15 +28,22 @@ class Scheduled:
         return needed if needed is not None and needed not in facts.extensions else None
 
 
-def scheduled(settings: Settings) -> dict[str, Scheduled]:
-    """The collectors that are switched on, by name."""
-    found = collectors()
-    chosen = {name: settings.collector(name) for name in found}
+def scheduled(settings: Settings, kind: TargetKind = TargetKind.POSTGRES) -> dict[str, Scheduled]:
+    """The collectors for targets of this kind that are switched on, by name."""
     return {
-        name: Scheduled(found[name], section.interval_s)
-        for name, section in chosen.items()
-        if section.enabled
+        name: Scheduled(collector, settings.collector(name).interval_s)
+        for name, collector in _fitting(kind).items()
+        if settings.collector(name).enabled
     }
+
+
+def switched_off(settings: Settings, kind: TargetKind = TargetKind.POSTGRES) -> set[str]:
+    """The names of the others that are for targets of this kind."""
+    return {name for name in _fitting(kind) if not settings.collector(name).enabled}
+
+
+def _fitting(kind: TargetKind) -> dict[str, Collector[Any]]:
+    return {name: collector for name, collector in collectors().items() if collector.fits(kind)}
 
 
 def home_extensions(collectors: Iterable[Scheduled]) -> set[str]:

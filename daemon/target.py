@@ -26,6 +26,7 @@ from daemon.summary import summarize
 from daemon.ticks import Ticks
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector, LaneKind
@@ -68,8 +69,10 @@ class Target:
         following: Following,
         pipeline: Pipeline,
         recorder: Recorder,
+        kind: TargetKind = TargetKind.POSTGRES,
     ) -> None:
         self.name = name
+        self._kind = kind
         self._now = now
         self._scheduled = scheduled
         self._pipeline = pipeline
@@ -119,7 +122,9 @@ class Target:
         for scheduled in self._scheduled.values():
             self._plan(ticks, scheduled)
         ticks.every("databases", FOLLOW_S, self._tick_follow)
-        ticks.every("knock", KNOCK_S, self._databases.knock, after_s=KNOCK_S)
+        # A pooler has one place to connect to: the lasting connection would hold up its shutdown for ever.
+        knock = self._databases.knock if self._kind is TargetKind.POSTGRES else self._server.reconnect
+        ticks.every("knock", KNOCK_S, knock, after_s=KNOCK_S)
         ticks.every("freshness", FRESHNESS_S, self._tick_freshness, after_s=FRESHNESS_S)
         ticks.every("summary", SUMMARY_S, self._tick_summary, after_s=SUMMARY_S)
 

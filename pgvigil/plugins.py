@@ -14,6 +14,7 @@ from pgvigil.model.digest import Digest
 from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Judgement
 from pgvigil.model.incident import Incident
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
 from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
@@ -31,13 +32,6 @@ class LaneKind(StrEnum):
     SERVER = "server"
     DATABASES = "databases"
     HEAVY = "heavy"
-
-
-class TargetKind(StrEnum):
-    """What answers behind a target's dsn; a collector is for one kind."""
-
-    POSTGRES = "postgres"
-    PGBOUNCER = "pgbouncer"
 
 
 class Params(BaseModel):
@@ -90,8 +84,9 @@ class Collector(Generic[Payload]):
     `families` are exported. `series` are remembered over time, also over restarts, for rates and forecasts: keep
     them few (the largest relations, not all). `journal` gives what is to be compared with before, by key, and its
     changes are remembered: settings, roles, the timeline. `problems` are those of the set-up that a reading shows,
-    such as what the role may not see. `fixed_pace` keeps the interval while the target is busy.
-    A collector of many queries begins no other one when `budget_s` has passed.
+    such as what the role may not see. `fixed_pace` keeps the interval while the target is busy. `kind` is the kind of
+    target that it is for; None is any. A collector of many queries begins no other
+    one when `budget_s` has passed.
     """
 
     name: str
@@ -103,7 +98,7 @@ class Collector(Generic[Payload]):
     read: Callable[[Reader], Payload]
     extension: str | None = None
     tables: Mapping[str, Callable[[Any], Sequence[Any]]] = field(default_factory=dict)
-    kind: TargetKind = TargetKind.POSTGRES
+    kind: TargetKind | None = TargetKind.POSTGRES
     families: tuple[Family[Payload], ...] = ()
     series: Mapping[str, Callable[[Payload], Iterable[Sample]]] = field(default_factory=dict)
     journal: Callable[[Payload], Mapping[str, str]] | None = None
@@ -121,6 +116,10 @@ class Collector(Generic[Payload]):
     def tabled(self) -> Mapping[str, Query[Any]]:
         """The queries whose rows the payload still holds, by name: what the `threshold` rule can judge."""
         return {query.name: query for query in self.queries if query.name in self.tables}
+
+    def fits(self, kind: TargetKind) -> bool:
+        """Whether it is for targets of this kind."""
+        return self.kind in (None, kind)
 
 
 # --- rules ------------------------------------------------------------------------------------------------
@@ -253,6 +252,7 @@ class Context:
     changes: Sequence[Change] = ()
     peers: Sequence[Peer] = ()
     disk_size_bytes: float | None = None
+    kind: TargetKind = TargetKind.POSTGRES  # of the target, known also when it never answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import pytest
 from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
-from tests.support import disks, frozen, reporting, servers
+from tests.support import disks, frozen, poolers, reporting, servers
 from tests.support.vitals import Vitals
 
 
@@ -84,6 +84,13 @@ def start_server() -> Iterator[servers.StartServer]:
 def own_server(start_server: servers.StartServer) -> ScratchServer:
     """A private server for tests that stop, freeze, kill or reconfigure it."""
     return start_server()
+
+
+@pytest.fixture
+def start_pooler() -> Iterator[poolers.StartPooler]:
+    """`start_pooler({"shop": poolers.line(dsn)}, pool_mode="transaction")`: a PgBouncer, stopped at the end."""
+    with poolers.pooler_starter() as start:
+        yield start
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pgvigil.model.availability import Availability
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc, SeverityParams
 from pgvigil.text import one_line
@@ -37,7 +38,8 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: TargetDownParams, cont
 def _finding(
     availability: Availability, failure: Failure, params: TargetDownParams, context: Context
 ) -> Finding:
-    words = _WORDS[failure.kind]
+    pooler = context.kind is TargetKind.PGBOUNCER
+    words = (_POOLER_WORDS if pooler else {}).get(failure.kind) or _WORDS[failure.kind]
     return Finding(
         rule=RULE.name,
         target=context.target,
@@ -46,13 +48,22 @@ def _finding(
         level=params.level,
         summary=f"No query is answered: {words.short}",
         evidence=Evidence(
-            impact="pgvigil can learn nothing about this server; its other incidents are unknown until it"
-            " answers. Whether applications are affected depends on the cause.",
+            impact=_POOLER_IMPACT if pooler else _IMPACT,
             figures=_figures(availability, failure, context),
             cause=words.cause,
         ),
         steps=words.steps,
     )
+
+
+_IMPACT = (
+    "pgvigil can learn nothing about this server; its other incidents are unknown until it"
+    " answers. Whether applications are affected depends on the cause."
+)
+_POOLER_IMPACT = (
+    "pgvigil can learn nothing about this PgBouncer; its other incidents are unknown until it answers. Applications"
+    " reach the databases behind it only through it: if it is gone for them as well, they have no connection."
+)
 
 
 def _figures(availability: Availability, failure: Failure, context: Context) -> tuple[Figure, ...]:
@@ -146,6 +157,43 @@ _WORDS = {
         "Connect by hand from pgvigil's host: psql, or curl to see whether it is a web server.",
         "Compare host and port of the DSN with where the server listens.",
         "If only some connections fail, go around the proxy or load balancer and see whether it helps.",
+    ),
+}
+
+_POOLER_WORDS = {
+    FailureKind.REFUSED: _Words(
+        "connection refused",
+        "The host answers and nothing listens on the port: PgBouncer is stopped, is shutting down and waits for its"
+        " clients to leave, or listens elsewhere.",
+        "Is the process running? systemctl status pgbouncer, the container's state.",
+        "Read the end of its log: the reason of an exit, and of a refused configuration, stands there.",
+        "Compare listen_addr and listen_port with the DSN; look for a firewall that rejects.",
+    ),
+    FailureKind.AUTHENTICATION: _Words(
+        "authentication failed",
+        "The user is not in PgBouncer's auth_file, its password is another one, or it is in neither stats_users nor"
+        " admin_users. PgBouncer itself is up.",
+        "Try the DSN by hand from pgvigil's host: psql, then SHOW VERSION.",
+        "Compare auth_file, auth_hba_file and stats_users in pgbouncer.ini; RELOAD takes them over.",
+    ),
+    FailureKind.SILENT: _Words(
+        "connected or connecting, and no answer within the deadline",
+        "Packets are dropped (firewall, host gone), or the one process of PgBouncer is stopped or busy: it serves all"
+        " clients on one core.",
+        "Does the host answer at all (ping, ssh)? If not: the host, its network or a firewall.",
+        "If it does: is the process in state T or D, or at 100 % of a core (top)? Then clients wait as well.",
+        "A process at 100 % serves no more: start a second one beside it with so_reuseport.",
+    ),
+    FailureKind.PROTOCOL: _Words(
+        "what answers is not the admin console of a PgBouncer",
+        "Another program listens on that port, or the DSN leads to a PostgreSQL server.",
+        "Connect by hand from pgvigil's host: psql -d pgbouncer, then SHOW VERSION.",
+        "Compare host and port of the DSN with listen_addr and listen_port; a server is a target of kind postgres.",
+    ),
+    FailureKind.NO_DATABASE: _Words(
+        "there is no admin console",
+        "A PostgreSQL server answers at that address instead of a PgBouncer.",
+        "Compare host and port of the DSN with listen_addr and listen_port; a server is a target of kind postgres.",
     ),
 }
 

@@ -17,13 +17,14 @@ from daemon.fleet import rules_of
 from daemon.following import Following
 from daemon.http.server import bind
 from daemon.lanes.attempt import attempt
-from daemon.reading import home_extensions, scheduled
+from daemon.reading import home_extensions, scheduled, switched_off
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import BoundSink, Settings
 from daemon.sinks import built
 from daemon.statements import FEED, TEXTS_TIMEOUT_S, Statements, Unstored
 from pgvigil.model.delivery import DeliveryError
 from pgvigil.model.failure import Failure
+from pgvigil.model.kind import TargetKind
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.postgres.session import connect
@@ -63,13 +64,13 @@ class Examination:
     # --- targets ----------------------------------------------------------------------------------------
 
     def _target(self, target: TargetSettings) -> list[Checked]:
-        collectors = scheduled(self._settings).values()
-        off = {name for name, section in self._settings.collectors.items() if not section.enabled}
+        collectors = scheduled(self._settings, target.kind).values()
+        off = switched_off(self._settings, target.kind)
         if FEED in off:
             off.add(TEXTS)
         sessions = Sessions(
             target.name,
-            lambda database: connect(target.server, limits=self._limits, database=database),
+            lambda database: connect(target.server, kind=target.kind, limits=self._limits, database=database),
             home_extensions(collectors),
         )
         look = Look(
@@ -85,11 +86,12 @@ class Examination:
             for name in off:
                 look.leave_out(None, name, "switched off in the configuration", chosen=True)
             look.take(0.0, lambda _seconds: None, whole=True)
-            if look.up and FEED not in off:
+            if look.up and target.kind is TargetKind.POSTGRES and FEED not in off:
                 _count_texts(look, sessions)
-        return list(self._told(target.name, look))
+        return list(self._told(target, look))
 
-    def _told(self, target: str, look: Look) -> Iterator[Checked]:
+    def _told(self, asked: TargetSettings, look: Look) -> Iterator[Checked]:
+        target = asked.name
         problems = tuple(look.diagnosis.problems(rules_of(self._settings, target)).values())
         missing = _missing(look)
         lost = missing.pop((None, None), None)
@@ -98,7 +100,8 @@ class Examination:
             return
         yield Checked(target=target, check="connection")
         of_server = {collector: one for (database, collector), one in missing.items() if database is None}
-        yield from of_target(target, problems, {name or "": one for name, one in of_server.items()})
+        read = {name or "": one for name, one in of_server.items()}
+        yield from of_target(target, problems, read, asked.kind)
         for (database, collector), one in missing.items():
             if database is not None:
                 check = f"{collector or 'everything'} in database {database}"

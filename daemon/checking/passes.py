@@ -13,7 +13,7 @@ from daemon.clock import Now, system_now
 from daemon.following import Following
 from daemon.lanes.attempt import attempt
 from daemon.names import Names
-from daemon.reading import home_extensions, scheduled
+from daemon.reading import home_extensions, scheduled, switched_off
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
 from daemon.statements import Statements, Unstored
@@ -60,10 +60,10 @@ class Pass:
         return checked
 
     def _check(self, target: TargetSettings) -> Checked:
-        collectors = scheduled(self._settings).values()
+        collectors = scheduled(self._settings, target.kind).values()
         sessions = Sessions(
             target.name,
-            lambda database: connect(target.server, limits=self._limits, database=database),
+            lambda database: connect(target.server, kind=target.kind, limits=self._limits, database=database),
             home_extensions(collectors),
         )
         statements = Statements(target.name, Unstored(), top_k=0, interval_s=0.0)
@@ -78,18 +78,23 @@ class Pass:
                 following=following,
                 statements=statements,
             )
-            for name in self._switched_off():
+            for name in switched_off(self._settings, target.kind):
                 look.leave_out(None, name, "switched off in the configuration", chosen=True)
             look.take(self._sample_s, self._wait)
             rules = self._settings.bound_rules(target.name)
-            judging = Judging(target.name, rules, look, names, statements, target.disk_size_bytes)
+            judging = Judging(
+                target.name,
+                rules,
+                look,
+                names,
+                statements,
+                disk_size_bytes=target.disk_size_bytes,
+                kind=target.kind,
+            )
             judging.judge(self._now())  # the rules ask for the names and texts that they would show
             if look.up:
                 self._learn(sessions, following.names, names, statements)
         return judging.judge(self._now())
-
-    def _switched_off(self) -> list[str]:
-        return [name for name, section in self._settings.collectors.items() if not section.enabled]
 
     def _learn(
         self, sessions: Sessions, databases: Mapping[int, str], names: Names, statements: Statements

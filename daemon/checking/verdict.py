@@ -13,6 +13,7 @@ from daemon.judging import RULE_FAILED, judged
 from daemon.names import Names
 from daemon.statements import Statements
 from pgvigil.model.finding import Finding, Scope
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta
@@ -32,9 +33,12 @@ class Judging:
         look: Look,
         names: Names,
         statements: Statements,
+        *,
         disk_size_bytes: float | None = None,
+        kind: TargetKind = TargetKind.POSTGRES,
     ) -> None:
         self._disk_size_bytes = disk_size_bytes
+        self._kind = kind
         self._target = target
         self._rules = rules
         self._look = look
@@ -83,6 +87,7 @@ class Judging:
             history=partial(self._look.memory.points, taken.reading.collector, database),
             changes=self._look.memory.changes(taken.reading.collector, database),
             disk_size_bytes=self._disk_size_bytes,
+            kind=self._kind,
         )
 
     def _checked(

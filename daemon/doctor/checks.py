@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from daemon.doctor.target import TEXTS
+from pgvigil.model.kind import TargetKind
 from pgvigil.problems import Problem
 
 
@@ -40,6 +41,11 @@ OF_TARGET = (
     _check("rules can fire", "settings", "rule-cannot-fire"),
 )
 
+OF_POOLER = (
+    _check("privileges of readings", "", "privilege-missing"),
+    _check("rules can fire", "", "rule-cannot-fire"),
+)
+
 
 class Missing(NamedTuple):
     """A reading that did not come: why, and whether that is no doubt about the rest."""
@@ -60,13 +66,16 @@ class Checked:
 
 
 def of_target(
-    target: str, problems: Collection[Problem], missing: Mapping[str, Missing]
+    target: str,
+    problems: Collection[Problem],
+    missing: Mapping[str, Missing],
+    kind: TargetKind = TargetKind.POSTGRES,
 ) -> Iterator[Checked]:
     """The checks of a target that answered. `missing` are readings that did not come.
 
     A problem that was found is told whatever was not read besides it.
     """
-    for check in OF_TARGET:
+    for check in OF_TARGET if kind is TargetKind.POSTGRES else OF_POOLER:
         found = tuple(problem for problem in problems if problem.slug in check.slugs)
         unread = None if found else missing.get(check.reads)
         yield Checked(

@@ -14,6 +14,7 @@ from pgvigil.text import one_line
 USED = 3  # the server lane, the databases lane, and the heavy one while it is used
 
 _CLOSED = re.compile(r'permission denied for database "(.+?)"')
+_NO_CONSOLE = ": not allowed"  # PgBouncer's words
 _USED_UP = re.compile(r'too many connections for role "(.+?)"')
 
 
@@ -79,8 +80,22 @@ def refused(target: str, failure: Failure, role: str) -> Problem | None:
     closed = closed_database(failure.message)
     if closed is not None and role:
         return connect_missing(target, closed, role)
+    if role and failure.message.endswith(_NO_CONSOLE):
+        return _not_stats_user(target, role)
     used_up = _USED_UP.search(failure.message)
     return None if used_up is None else _connections_used_up(target, used_up[1])
+
+
+def _not_stats_user(target: str, user: str) -> Problem:
+    name = one_line(user, 63)
+    return Problem(
+        slug="not-stats-user",
+        sentence=f"{target}: PgBouncer does not let the user {name} into its admin console.",
+        why="The user may log in, and is in neither stats_users nor admin_users. stats_users is enough: it may look,"
+        " and change nothing.",
+        fix=f"Add {name} to stats_users in pgbouncer.ini, and reload PgBouncer.",
+        target=target,
+    )
 
 
 def _connections_used_up(target: str, role: str) -> Problem:

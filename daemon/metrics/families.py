@@ -45,9 +45,8 @@ def _health(view: TargetView) -> Sequence[Metric]:
     up.add_metric([view.name], float(view.up))
     families: list[Metric] = [up]
     if view.facts is not None:
-        role = "standby" if view.facts.in_recovery else "primary"
         info = InfoMetricFamily("pgvigil_target", "What is known of the target.", labels=["target"])
-        info.add_metric([view.name], {"version": view.facts.version, "role": role})
+        info.add_metric([view.name], {"version": view.facts.version, "role": view.role or ""})
         families.append(info)
     problems = setup_problems(Counter((view.name, problem.slug) for problem in view.problems))
     unread = _gauge(

@@ -58,7 +58,7 @@ def _settings(
     routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
-    rules = RuleBook(plugins.rules, document.get("rules", {}), report)
+    rules = RuleBook(plugins.rules, document.get("rules", {}), report, plugins.collectors)
     enabled = tuple(target for target in targets if target.enabled)
     bound = {target.name: rules.bind(target) for target in enabled}
     checks.files_are_readable(document, (), report)

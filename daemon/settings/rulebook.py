@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from alerts.bound import BoundRule
@@ -10,7 +11,7 @@ from daemon.settings.explain import check_name, table, validated
 from daemon.settings.locate import KeyPath
 from daemon.settings.sections import TargetSettings
 from pgvigil.model.finding import Judgement
-from pgvigil.plugins import Context, Rule, RuleParams
+from pgvigil.plugins import Collector, Context, Rule, RuleParams
 
 OVERRIDES = "overrides"
 INSTANCES = "instances"
@@ -52,8 +53,15 @@ class _Section:
 class RuleBook:
     """Every rule's section of a document, checked."""
 
-    def __init__(self, rules: Mapping[str, Rule[Any]], data: Any, report: Report) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, Rule[Any]],
+        data: Any,
+        report: Report,
+        collectors: Mapping[str, Collector[Any]] = MappingProxyType({}),
+    ) -> None:
         self._report = report
+        self._collectors = collectors
         self._sections: list[_Section] = []
         tables = table(data, ("rules",), report)
         for name in tables.keys() - rules.keys():
@@ -85,13 +93,18 @@ class RuleBook:
         self._sections.append(_Section(rule, path, own, overrides))
 
     def bind(self, target: TargetSettings) -> dict[str, BoundRule]:
-        """The enabled rules for `target`, by name; an instance of the threshold rule is `threshold.NAME`."""
+        """The enabled rules for `target`, by name; an instance of the threshold rule is `threshold.NAME`.
+
+        A rule is for targets of the kind that all of its feeds are read from.
+        """
         bound = {}
         for section in self._sections:
             params = section.params(target, self._report)
             if params is not None and params.enabled:
                 rule = instance_of(section.rule, section.path, params)
-                bound[rule.name] = BoundRule(rule, params)
+                feeds = (self._collectors[name] for name in rule.watches if name in self._collectors)
+                if all(collector.fits(target.kind) for collector in feeds):
+                    bound[rule.name] = BoundRule(rule, params)
         return bound
 
     def idle_overrides(self, targets: tuple[TargetSettings, ...]) -> list[KeyPath]:

@@ -20,6 +20,8 @@ from daemon.settings.types import (
     Url,
     WebUrl,
 )
+from pgvigil.model.kind import TargetKind
+from pgvigil.postgres import console
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.units import DurationS, SizeBytes
 
@@ -103,10 +105,13 @@ class RetentionSettings(Section):
 
 
 class TargetSettings(Section):
-    """One PostgreSQL server to watch."""
+    """One PostgreSQL server, or one PgBouncer, to watch."""
 
     name: Name = Field(
         description="The target's name in messages, metrics and this file.", examples=["orders-prod"]
+    )
+    kind: TargetKind = Field(
+        TargetKind.POSTGRES, description="What answers there: a server, or the admin console of a PgBouncer."
     )
     dsn: DsnText = Field(
         description="libpq connection string or URL; any database of the server will do.",
@@ -143,6 +148,19 @@ class TargetSettings(Section):
     def _one_password(self) -> "TargetSettings":
         if self.password_file is not None and self.password_command is not None:
             raise ValueError("password_file and password_command exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_a_console(self) -> "TargetSettings":
+        if self.kind is not TargetKind.PGBOUNCER:
+            return self
+        if self.dsn.database not in (None, console.DATABASE):
+            raise ValueError(
+                f"the dsn of a PgBouncer leads to its admin console: write dbname={console.DATABASE}"
+            )
+        given = {"databases", "exclude_databases", "disk_size_bytes"} & self.model_fields_set
+        if given:
+            raise ValueError(f"{' and '.join(sorted(given))} can be said of a PostgreSQL server only")
         return self
 
     @property

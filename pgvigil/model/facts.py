@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pgvigil.model.kind import TargetKind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -11,6 +13,9 @@ class Facts:
 
     `columns` maps a relation (view, catalog, or the extension's view by its bare name) to the columns that
     this server has: queries are chosen by what is there, not by a ladder of versions.
+
+    A PgBouncer has no databases of its own, no extensions and no start time that it would tell; its
+    `max_connections` are those of its clients.
     """
 
     version_num: int
@@ -18,7 +23,7 @@ class Facts:
     database: str
     system_identifier: int | None
     in_recovery: bool
-    started_at: datetime
+    started_at: datetime | None
     role: str
     superuser: bool
     monitor: bool  # member of pg_monitor, or superuser
@@ -27,6 +32,7 @@ class Facts:
     extensions: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name -> (schema, version)
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    kind: TargetKind = TargetKind.POSTGRES
 
     def has(self, relation_column: str) -> bool:
         """Whether `relation.column` exists on this server."""

@@ -83,7 +83,7 @@ class Channel:
                 return take(cursor)
             except psycopg.Error as error:
                 guard.end()
-                raise ReadError(self._given_up(_failure(error, guard, within_s))) from None
+                raise ReadError(self._given_up(self._failure(error, guard, within_s))) from None
             finally:
                 self._guard = None
                 guard.end()
@@ -137,6 +137,14 @@ class Channel:
         if descriptor is not None:
             _await_end(descriptor, self._limits.leave_s)
 
+    def _failure(self, error: psycopg.Error, guard: Limit, within_s: float) -> Failure:
+        if guard.expired:
+            return Failure(FailureKind.SILENT, f"no answer within {within_s:g}s; the connection was given up")
+        return self._classified(error)
+
+    def _classified(self, error: psycopg.Error) -> Failure:
+        return classify(error)
+
     def _limited(self, within_s: float) -> AbstractContextManager[Limit]:
         try:
             return limit(self._connection.pgconn.socket, within_s)
@@ -179,9 +187,3 @@ def _await_end(descriptor: int, within_s: float) -> None:
 def _set_locally(settings: Mapping[str, str]) -> bytes:
     calls = ", ".join(f"set_config('{name}', %({name})s, true)" for name in settings)
     return f"SELECT /* pgvigil:session */ {calls}".encode()
-
-
-def _failure(error: psycopg.Error, guard: Limit, within_s: float) -> Failure:
-    if guard.expired:
-        return Failure(FailureKind.SILENT, f"no answer within {within_s:g}s; the connection was given up")
-    return classify(error)

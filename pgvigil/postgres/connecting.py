@@ -87,12 +87,18 @@ def session_settings(limits: Limits) -> dict[str, str]:
     }
 
 
-def open_connection(dsn: Dsn, limits: Limits, application_name: str) -> tuple[MonitorConnection, bool]:
+def open_connection(
+    dsn: Dsn, limits: Limits, application_name: str, *, console: bool = False
+) -> tuple[MonitorConnection, bool]:
     """A connection, and whether the session settings are in force on it (a pooler may refuse them).
 
-    Raises ReadError with the failure of the address that tells most.
+    A pooler's `console` has no settings, and no role to be asked for. Raises ReadError with the failure of the
+    address that tells most.
     """
     parameters = _parameters(dsn, limits, application_name)
+    if console:
+        parameters.pop("options")
+        parameters["target_session_attrs"] = "any"
     secrets = (*dsn.secrets(), parameters.get("password", ""))
     candidates = resolve.attempts(parameters, limits.resolve_s)
     each_s = min(limits.connect_s, limits.connect_total_s / len(candidates))

@@ -66,6 +66,8 @@ _BY_TEXT = {
         r"pg_hba\.conf",
         r"role .*does not exist",
         r"not permitted to log in",
+        r"no such user",  # PgBouncer
+        r"FATAL:\s+not allowed",  # PgBouncer, to who is in neither admin_users nor stats_users
         r"authentication method",
         r"certificate authentication",
         r"valid client certificate",

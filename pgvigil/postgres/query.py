@@ -1,5 +1,6 @@
 """A query beside its typed columns; the text is composed from what the server has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, LiteralString, TypeVar
 
@@ -80,3 +81,21 @@ class Query(Generic[Row]):
     @staticmethod
     def _expression(column: Column, facts: Facts) -> str:
         return column.sql if column.needs is None or facts.has(column.needs) else column.otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show(Query[Row]):
+    """A command of PgBouncer's admin console: `source` is the whole of it, and it answers with all that it knows.
+
+    Which columns those are depends on the version. A column's `sql` names the one that it is taken from, `otherwise`
+    the name that it had before; where the console has neither, the value is None.
+    """
+
+    def text(self, facts: Facts) -> str:  # noqa: ARG002 - the console takes no list of columns
+        """The command. The console reads no comments, so that it bears no marker."""
+        return self.source
+
+    def places(self, answered: Sequence[str]) -> tuple[int | None, ...]:
+        """For each column its place in an answer with these columns."""
+        where = {name: place for place, name in enumerate(answered)}
+        return tuple(where.get(column.sql, where.get(column.otherwise)) for column in self.columns)

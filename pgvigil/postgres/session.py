@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgvigil.model.facts import Facts
+from pgvigil.model.kind import TargetKind
+from pgvigil.postgres import console
 from pgvigil.postgres import facts as facts_module
 from pgvigil.postgres.channel import Channel, Parameters
 from pgvigil.postgres.connecting import open_connection
@@ -12,7 +14,7 @@ from pgvigil.postgres.databases import DATABASES, Database
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.frames import Frame, decode
 from pgvigil.postgres.limits import LIMITS, Limits
-from pgvigil.postgres.query import Query
+from pgvigil.postgres.query import Query, Show
 
 
 class Session:
@@ -25,7 +27,10 @@ class Session:
         self._channel = channel
         self._limits = limits
         self._timeout_s = limits.statement_s
-        self._facts = facts_module.discover(channel, limits.statement_s)
+        self._facts = self._discover()
+
+    def _discover(self) -> Facts:
+        return facts_module.discover(self._channel, self._limits.statement_s)
 
     @property
     def facts(self) -> Facts:
@@ -77,7 +82,7 @@ class Session:
 
     def rediscover(self) -> Facts:
         """Asks for the facts again, as after an undefined column: an extension may have been updated."""
-        self._facts = facts_module.discover(self._channel, self._limits.statement_s)
+        self._facts = self._discover()
         return self._facts
 
     def interrupt(self) -> None:
@@ -92,10 +97,38 @@ class Session:
         self._channel.leave()
 
 
+class ConsoleSession(Session):
+    """A session with the admin console of a PgBouncer, which answers to `Show` and to no other query."""
+
+    def __init__(self, channel: console.ConsoleChannel, limits: Limits, role: str) -> None:
+        self._console = channel
+        self._role = role
+        super().__init__(channel, limits)
+
+    def _discover(self) -> Facts:
+        return console.discover(self._console, self._role, self._limits.statement_s)
+
+    def rows(self, query: Query[Any], parameters: Parameters = None) -> tuple[Any, ...]:
+        """All rows; None for what this version does not tell. Raises TypeError for a query in SQL."""
+        if not isinstance(query, Show) or parameters:
+            raise TypeError(f"{query.name}: a console knows no SQL and no parameters")
+        return self._console.show(query, self._timeout_s)
+
+    def frame(self, query: Query[Any], parameters: Parameters = None) -> Frame:  # noqa: ARG002 - see there
+        raise TypeError(f"{query.name}: a console knows no arrays")
+
+
 def connect(
-    dsn: Dsn, *, limits: Limits = LIMITS, application_name: str = "pgvigil", database: str | None = None
+    dsn: Dsn,
+    *,
+    kind: TargetKind = TargetKind.POSTGRES,
+    limits: Limits = LIMITS,
+    application_name: str = "pgvigil",
+    database: str | None = None,
 ) -> Session:
     """A session under every limit, its facts known. Raises ReadError."""
+    if kind is TargetKind.PGBOUNCER:
+        return _connect_console(dsn, limits, application_name)
     chosen = dsn if database is None else dsn.with_database(database)
     connection, settings_in_force = open_connection(chosen, limits, application_name)
     channel = Channel(connection, limits, settings_in_force=settings_in_force)
@@ -110,6 +143,17 @@ def connect(
     return session
 
 
+def _connect_console(dsn: Dsn, limits: Limits, application_name: str) -> ConsoleSession:
+    chosen = dsn.with_database(console.DATABASE)
+    connection, _ = open_connection(chosen, limits, application_name, console=True)
+    channel = console.ConsoleChannel(connection, limits, settings_in_force=True)
+    try:
+        return ConsoleSession(channel, limits, connection.info.user)
+    except BaseException:
+        channel.close()
+        raise
+
+
 def list_databases(session: Session) -> tuple[Database, ...]:
-    """All databases of the server, those that cannot be read included. Raises ReadError."""
-    return session.rows(DATABASES)
+    """All databases of the server, those that cannot be read included; a pooler has none. Raises ReadError."""
+    return () if isinstance(session, ConsoleSession) else session.rows(DATABASES)

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import psycopg
 import pytest
 
-from pgvigil.postgres.query import Query
+from pgvigil.postgres.query import Query, Show
 from pgvigil.postgres.session import Session
 from pgvigil.registry import collectors
 from tests.support import watching
@@ -18,6 +18,7 @@ QUERIES = {
     f"{collector.name}-{query.name}": query
     for collector in collectors().values()
     for query in collector.queries
+    if not isinstance(query, Show)
 }
 
 

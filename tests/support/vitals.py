@@ -19,6 +19,7 @@ from daemon.recorder import Recorder
 from daemon.settings.plugins import Plugins
 from daemon.statements import Statements, Unstored
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Snapshot
@@ -45,6 +46,7 @@ class Vitals:
         target: str = "shop",
         peers: Callable[[], tuple[Peer, ...]] = tuple,
         disk_size_bytes: float | None = None,
+        kind: TargetKind = TargetKind.POSTGRES,
     ) -> None:
         self.target = target
         self._utc = datetime.now(UTC)
@@ -62,7 +64,7 @@ class Vitals:
         self.collectors = {
             name: Scheduled(each, each.interval_s)
             for name, each in PLUGINS.collectors.items()
-            if name in feeds
+            if name in feeds and each.fits(kind)
         }
         self.engine = Engine(target, {}, self.rules, store.incidents, lambda _: (), lambda _: None)
         self.engine.load(self.now())
@@ -77,6 +79,7 @@ class Vitals:
             memory=Memory(),
             peers=peers,
             disk_size_bytes=disk_size_bytes,
+            kind=kind,
         )
 
     def now(self) -> Moment:
