@@ -25,6 +25,7 @@ CHEAP_S = 0.25  # a round of readings that took less does not rest longer for th
 SLOW_S = 1.0  # the probe answers in a millisecond or two: now it waits for CPU
 SLOWER = 10  # times what is usual
 WORKING_AT_LEAST, WORKING_TIMES = 16, 4  # sessions at work, and against the median of the last hour
+ENOUGH = 10  # readings before which nothing is usual
 FULL_PERCENT = 95.0  # of the slots: somebody is about to be refused, and a connection of ours is one too many
 
 _PROBE, _ACTIVITY = "availability", "activity"
@@ -33,7 +34,6 @@ _PROBES, _COUNTS, _READINGS = (
     360,
     20,
 )  # remembered: 5 minutes of probes, an hour of activity at the usual pace
-_ENOUGH = 10  # before that many nothing is usual
 _SEVERAL = 5  # rounds in a row that show a habit
 _TIMED_OUT = frozenset({FailureKind.TIMEOUT, FailureKind.LOCK_TIMEOUT, FailureKind.SILENT})
 _AT_WORK = frozenset({None, "IO", "LWLock", "BufferPin", "IPC"})  # those of the rest wait for somebody else
@@ -52,7 +52,7 @@ class _Usual:
 
     @property
     def value(self) -> float | None:
-        return statistics.median(self._values) if len(self._values) >= _ENOUGH else None
+        return statistics.median(self._values) if len(self._values) >= ENOUGH else None
 
 
 class Strain:
