@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pgvigil.model.certificate import Certificate
 from pgvigil.model.change import Change
 from pgvigil.model.delivery import Act, Delivery, Recalled
 from pgvigil.model.digest import Digest
@@ -54,6 +55,9 @@ class Reader(Protocol):
 
     def frame(self, query: Query[Any], parameters: Mapping[str, Any] | None = None) -> Any:
         """The rows of `query` as numpy columns (see `pgvigil.postgres.frames.Frame`)."""
+
+    def certificate(self) -> Certificate | None:
+        """The server's TLS certificate; None where it offers no TLS. Raises ReadError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Why a server's certificate was not accepted, and until when it holds: libpq says only that it failed.
+"""The server's certificate: until when it holds, and why it was not accepted, which libpq does not say.
 
-Asked once more, by Python's own TLS, only after libpq has refused. Whatever goes wrong here costs the explanation.
+libpq shows neither, so it is asked for by a handshake of our own, with Python's TLS, over which nothing is said.
 """
 
 import contextlib
@@ -11,17 +11,45 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pgvigil.model.certificate import Certificate
+from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.postgres.deadlines import limit
+from pgvigil.postgres.errors import ReadError, classify, safe_text
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _DEFAULT_ROOT = Path("~/.postgresql/root.crt")
 _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x17, 0x18
 
 
+def of_server(parameters: Mapping[str, str], within_s: float) -> Certificate | None:
+    """What it shows now; None where it offers no TLS. `parameters` are libpq's for one address. Raises ReadError."""
+    if not parameters.get("hostaddr") and parameters.get("host", "/")[:1] in {"", "/", "@"}:
+        return None  # a local socket, which knows no TLS
+    try:
+        return Certificate(*_validity(_certificate(parameters, within_s)))
+    except _NoTlsError:
+        return None
+    except TimeoutError:
+        raise ReadError(Failure(FailureKind.SILENT, f"no TLS handshake within {within_s:g}s")) from None
+    except ssl.SSLError as error:
+        raise ReadError(Failure(FailureKind.TLS, f"TLS handshake failed: {error.reason}")) from None
+    except OSError as error:
+        raise ReadError(_broken(error)) from None
+    except (ValueError, IndexError):
+        raise ReadError(Failure(FailureKind.PROTOCOL, "what the server shows is no certificate")) from None
+
+
+def _broken(error: OSError) -> Failure:
+    failure = classify(error)
+    if failure.kind is FailureKind.RESOURCES:
+        return failure
+    return Failure(FailureKind.LOST, safe_text(f"no TLS handshake: {error.strerror or error}"))
+
+
 def reason(parameters: Mapping[str, str], within_s: float) -> str:
     """Such as "certificate has expired; it is valid from 2026-11-01 to 2026-11-20 08:00 UTC"; empty if nothing is known.
 
-    `parameters` are libpq's for one address.
+    Asked after libpq has refused; whatever goes wrong here costs the explanation. `parameters` are those of one address.
     """
     refused, validity = "", ""
     with contextlib.suppress(OSError, ValueError, IndexError, struct.error):
@@ -51,8 +79,12 @@ def _certificate(parameters: Mapping[str, str], within_s: float) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # to look at it; nothing is said over this connection
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
     with _handshake(parameters, context, within_s) as connection:
-        return connection.getpeercert(binary_form=True) or b""
+        shown = connection.getpeercert(binary_form=True)
+        _take_leave(connection)
+        return shown or b""
 
 
 @contextlib.contextmanager
@@ -63,13 +95,42 @@ def _handshake(
     port = int(parameters.get("port") or 5432)
     with (
         socket.create_connection((host, port), timeout=within_s) as plain,
-        limit(plain.fileno(), within_s),
+        limit(plain.fileno(), within_s) as guard,
     ):
-        plain.sendall(_SSL_REQUEST)
-        if plain.recv(1) != b"S":
-            raise ConnectionError("no TLS")
-        with context.wrap_socket(plain, server_hostname=parameters.get("host") or None) as encrypted:
-            yield encrypted
+        try:
+            with _encrypted(plain, parameters, context) as connection:
+                yield connection
+        except OSError:
+            if guard.expired:
+                raise TimeoutError from None
+            raise
+
+
+def _encrypted(plain: socket.socket, parameters: Mapping[str, str], context: ssl.SSLContext) -> ssl.SSLSocket:
+    if parameters.get("sslnegotiation") == "direct":
+        context.set_alpn_protocols(["postgresql"])
+    else:
+        _ask_for_tls(plain)
+    return context.wrap_socket(plain, server_hostname=parameters.get("host") or None)
+
+
+def _take_leave(connection: ssl.SSLSocket) -> None:
+    """As TLS asks for: a server takes anything else for a reset connection, and logs it."""
+    with contextlib.suppress(OSError):
+        connection.unwrap()
+
+
+class _NoTlsError(ConnectionError):
+    """The server said so."""
+
+
+def _ask_for_tls(plain: socket.socket) -> None:
+    plain.sendall(_SSL_REQUEST)
+    answer = plain.recv(1)
+    if answer == b"N":
+        raise _NoTlsError
+    if answer != b"S":
+        raise ConnectionError("no answer to the request for TLS")
 
 
 # --- the certificate's dates (RFC 5280, 4.1: Certificate > tbsCertificate > validity) -----------------------

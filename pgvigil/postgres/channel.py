@@ -57,6 +57,13 @@ class Channel:
     def backend_pid(self) -> int:
         return self._connection.pgconn.backend_pid
 
+    @property
+    def address(self) -> dict[str, str]:
+        """The parameters of the one address that answered; without secrets."""
+        info = self._connection.info
+        where = {"host": info.host, "hostaddr": info.hostaddr, "port": str(info.port)}
+        return {**info.get_parameters(), **where}
+
     def ask(
         self,
         text: str,

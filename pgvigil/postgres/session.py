@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from pgvigil.model.certificate import Certificate
 from pgvigil.model.facts import Facts
 from pgvigil.model.kind import TargetKind
-from pgvigil.postgres import console
+from pgvigil.postgres import certificates, console
 from pgvigil.postgres import facts as facts_module
 from pgvigil.postgres.channel import Channel, Parameters
 from pgvigil.postgres.connecting import open_connection
@@ -79,6 +80,12 @@ class Session:
         )
         assert result is not None  # noqa: S101 - psycopg's type allows for a cursor that ran nothing
         return decode(result, names)
+
+    def certificate(self) -> Certificate | None:
+        """What the server shows to whoever connects with TLS; None where it offers none. Asked on a connection of its
+        own, which ends before a login, within the time of a read.
+        """
+        return certificates.of_server(self._channel.address, self._timeout_s)
 
     def rediscover(self) -> Facts:
         """Asks for the facts again, as after an undefined column: an extension may have been updated."""

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-# The settings are ScratchServer's; the releases are those that the machine has, and get older by themselves.
+# The settings are ScratchServer's. The releases are those that the machine has, with the defaults of their time.
 PARAMS: Mapping[str, Mapping[str, Any]] = {
     "dangerous_setting": {"ignore": ["fsync", "full_page_writes", "synchronous_commit"]},
 }
-NOT_JUDGED = ("minor_version_behind", "major_end_of_life")
+NOT_JUDGED = ("minor_version_behind", "major_end_of_life", "checksums_off", "public_schema_writable")
 
 RULES = """[rules.dangerous_setting]
 ignore = ["fsync", "full_page_writes", "synchronous_commit"]
-[rules.minor_version_behind]
-enabled = false
-[rules.major_end_of_life]
-enabled = false
-"""
+""" + "".join(f"[rules.{name}]\nenabled = false\n" for name in NOT_JUDGED)
