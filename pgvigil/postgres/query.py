@@ -39,7 +39,8 @@ class Column:
 class Query(Generic[Row]):
     """`source` is everything from FROM on. `{schema}` in it, or in a column, stands for the schema of `extension`.
 
-    The fields of `row` (a NamedTuple) are the columns' names in order: a house test holds that.
+    The fields of `row` (a NamedTuple) are the columns' names in order: a house test holds that. `needs` is a
+    "relation.column" without which there is nothing to ask: its collector looks at `asks` first.
     """
 
     name: str
@@ -47,6 +48,11 @@ class Query(Generic[Row]):
     columns: tuple[Column, ...]
     source: LiteralString
     extension: str | None = None
+    needs: str | None = None
+
+    def asks(self, facts: Facts) -> bool:
+        """Whether this server has what the query needs."""
+        return self.needs is None or facts.has(self.needs)
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ def test_query_is_planned_and_gives_its_columns(
     name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     query = QUERIES[name]
+    if not query.asks(session.facts):
+        return
     text = query.text(session.facts)
     observer.execute(f"EXPLAIN {text}", with_unknown_parameters(text))
     result = observer.execute(f"SELECT * FROM ({text}) AS asked LIMIT 0", with_unknown_parameters(text))
@@ -60,7 +62,10 @@ def test_query_is_planned_and_gives_its_columns(
 def test_query_is_planned_as_a_frame_too(
     name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
-    text = QUERIES[name].frame_text(session.facts)
+    query = QUERIES[name]
+    if not query.asks(session.facts):
+        return
+    text = query.frame_text(session.facts)
     observer.execute(f"EXPLAIN {text}", with_unknown_parameters(text))
 
 
@@ -69,6 +74,8 @@ def test_values_have_the_types_that_the_row_promises(
     name: str, session: Session, observer: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     query = QUERIES[name]
+    if not query.asks(session.facts):
+        return
     text = query.text(session.facts)
     rows = observer.execute(text, with_unknown_parameters(text)).fetchmany(200)
     assert [wrong for row in rows for wrong in mistyped(query, row)] == []
