@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet soak lint types docs docs-check wheel-test check clean
+.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet soak soak-healthy lint types docs docs-check wheel-test check clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,9 +41,13 @@ test-long: test-matrix ## every version, a server in a container (needs a contai
 	$(PYTEST) -m containers tests/pg $(ARGS)
 	$(PYTEST) $(PARALLEL) -m long tests/scenes $(ARGS)
 	$(MAKE) soak
+	$(MAKE) soak-healthy
 
 soak: setup ## two hours and more, and their faults, in 25 minutes: nothing grows, nothing is missed
 	$(BIN)/python -m tests.long.soak
+
+soak-healthy: setup ## healthy servers, PostgreSQL 15 and 18, 40 minutes: nothing above info is told
+	$(BIN)/python -m tests.long.healthy --write
 
 bench: setup ## the promises in figures: promise, figure, holds yes or no
 	$(BIN)/python -m tests.bench $(ARGS)

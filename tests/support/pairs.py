@@ -54,7 +54,7 @@ def make_standby(server: ScratchServer, primary: ScratchServer) -> None:
     caught_up(primary, server)
 
 
-def caught_up(primary: ScratchServer, standby: ScratchServer) -> None:
+def caught_up(primary: ScratchServer, standby: ScratchServer, *, deadline_s: float = 20.0) -> None:
     """Wait until the standby has all that the primary has written."""
     with (
         psycopg.connect(primary.dsn(), autocommit=True) as writer,
@@ -63,7 +63,11 @@ def caught_up(primary: ScratchServer, standby: ScratchServer) -> None:
         row = writer.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
         assert row is not None
         query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        poll(lambda: reader.execute(query, row).fetchone() == (True,), 20, message="the standby caught up")
+        poll(
+            lambda: reader.execute(query, row).fetchone() == (True,),
+            deadline_s,
+            message="the standby caught up",
+        )
 
 
 def promote(standby: ScratchServer) -> None:
