@@ -14,6 +14,7 @@ from alerts.routes import Recipient
 from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker
 from daemon.following import Following
+from daemon.memory import Memory
 from daemon.owed import Owed
 from daemon.pipeline import Pipeline
 from daemon.reading import scheduled
@@ -47,6 +48,7 @@ class Grounds:
     board: Board
     store: Store
     owed: Owed
+    memory: Callable[[str], Memory]  # what is remembered of a target
     route: Callable[[Incident], Sequence[Recipient]]
     committed: Callable[[Sequence[Transition]], None]
 
@@ -96,6 +98,11 @@ class Fleet:
 
     def names(self) -> Collection[str]:
         return self.watched.keys()
+
+    @property
+    def memories(self) -> Mapping[str, Memory]:
+        """By target."""
+        return {name: one.pipeline.memory for name, one in self.watched.items()}
 
     @property
     def rule_errors(self) -> Counter[str]:
@@ -257,6 +264,7 @@ class Fleet:
             engine=engine,
             recorder=recorder,
             statements=statements,
+            memory=grounds.memory(name) if present is None else present.pipeline.memory,
             peers=partial(self._peers, name),
             disk_size_bytes=settings.disk_size_bytes,
             kind=settings.kind,

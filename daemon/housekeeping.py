@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from daemon.board import Board
 from daemon.clock import Ticker
 from daemon.lanes.pool import Once, Pool
+from daemon.settings.settings import Settings
 from pgvigil.problems import Problem
 from pgvigil.store import Store, StoreError
 from pgvigil.store.care import Keep
 from pgvigil.store.copies import DamagedStoreError
+from pgvigil.track import SPAN_S
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +76,8 @@ class Housekeeping:
             incidents=pruned.incidents,
             transitions=pruned.transitions,
             texts=pruned.texts,
+            series=pruned.series,
+            changes=pruned.changes,
             freed_bytes=pruned.freed_bytes,
         )
 
@@ -88,6 +92,17 @@ class Housekeeping:
     def _note(self, key: str, problem: Problem | None) -> None:
         if self._board.note(key, problem) and problem is not None:
             log.error("setup_problem", slug=problem.slug, sentence=problem.sentence, fix=problem.fix)
+
+
+def keep_by(settings: Settings, now: datetime) -> Keep:
+    """What `settings` say is to be remembered at `now`."""
+    retention = settings.retention
+    return Keep(
+        resolved_since=now - timedelta(seconds=retention.incidents_s),
+        changes_since=now - timedelta(seconds=retention.changes_s),
+        read_since=now - timedelta(seconds=SPAN_S),
+        targets=frozenset(target.name for target in settings.targets),
+    )
 
 
 def store_damaged(store: Store, why: str) -> Problem:

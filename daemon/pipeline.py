@@ -24,7 +24,7 @@ from pgvigil.model.finding import Judgement
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
-from pgvigil.plugins import Context, Peer
+from pgvigil.plugins import Collector, Context, Peer
 from pgvigil.postgres.session import Session
 from pgvigil.store import StoreError
 
@@ -91,8 +91,14 @@ class Pipeline:
         """The last reading of a feed, for other targets of the same cluster."""
         return self._previous.get((feed, database))
 
+    def remember(self, snapshot: Snapshot[Any], collector: Collector[Any], facts: Facts) -> None:
+        """Keep what `collector` says is to be kept of a reading of the server of `facts`."""
+        if not self._closed:
+            self.memory.take(snapshot, collector, facts.system_identifier)
+
     def forget(self, feed: str) -> None:
         """It is read no more: should it be again, nothing is compared with what was read before."""
+        self.memory.forget(feed)
         for key in [key for key in tuple(self._previous) if key[0] == feed]:
             self._previous.pop(key, None)
 
@@ -157,6 +163,7 @@ class Pipeline:
 
         The patterns may have changed between two runs; those incidents would stand as they are for good.
         """
+        self.memory.retain(watched)
         rules = {name for name, bound in self._rules.items() if {*bound.rule.watches} <= {*feeds}}
         left = {one.database for one in self._engine.open() if one.rule in rules} - {None, *watched}
         for database in left:

@@ -266,7 +266,7 @@ class Target:
         )
         if collector.name == _FIRST:
             self._answered(snapshot.rows, ended, session)
-        self._pipeline.memory.take(snapshot, collector)
+        self._pipeline.remember(snapshot, collector, session.facts)
         self._recorder.exported(collector.name, database, exported(snapshot, collector))
         self._take(snapshot, session)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -19,7 +18,7 @@ from daemon.failing_disk import FailingDisk
 from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
-from daemon.housekeeping import Housekeeping
+from daemon.housekeeping import Housekeeping, keep_by
 from daemon.http.app import build
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
@@ -31,6 +30,7 @@ from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
 from daemon.owed import Owed
 from daemon.reload import Changes, LastReload, changes
+from daemon.remembering import Remembering
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
@@ -55,6 +55,7 @@ PUSH_S = 15.0
 SETTLE_S = 2.0  # how often what could not be written is tried again
 FINISH_S = 2.5  # for running reads to finish by themselves
 INTERRUPTED_S = 1.0  # for those that did not, once they were interrupted
+HISTORY_S = 1.0  # for what is remembered of readings
 LAST_S = 1.5  # kept for HTTP and the store, which stop last
 
 
@@ -97,6 +98,7 @@ class Daemon:
             self._settling = Once(self._workers.connects, self._owed.settle)
             self._router = self._routing(settings)
             self._ticker = Ticker(now)
+            self._remembering = Remembering(self._store, self._workers.connects, lambda: self._fleet.memories)
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
             self._supervisor = Supervisor(
@@ -139,6 +141,7 @@ class Daemon:
         self._start_pushing()
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
+        self._remembering.start(self._ticker)
         Descriptors(self.board, self._workers.connects).start(self._ticker)
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
@@ -185,6 +188,7 @@ class Daemon:
         budget.run("ticker", self._ticker.stop, most_s=1.0)
         self._fleet.stop()
         self._stop_workers(budget)
+        budget.run("history", self._remembering.save, most_s=HISTORY_S)
         self._stop_outboxes(budget)
         self._supervisor.stop()
         self._http.stop(budget.left_s(most_s=1.0))
@@ -236,6 +240,7 @@ class Daemon:
             board=self.board,
             store=self._store,
             owed=self._owed,
+            memory=self._remembering.memory,
             route=self._route,
             committed=self._committed,
         )
@@ -303,8 +308,7 @@ class Daemon:
 
     def _keep(self) -> Keep:
         """What the settings of now say of the store's memory."""
-        since = self._now().utc - timedelta(seconds=self._settings.retention.incidents_s)
-        return Keep(resolved_since=since, targets=frozenset(target.name for target in self._settings.targets))
+        return keep_by(self._settings, self._now().utc)
 
 
 def _hosts(settings: DaemonSettings) -> Hosts:

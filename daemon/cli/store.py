@@ -1,7 +1,7 @@
 """`pgvigil store`: how much is remembered, whether it is whole, and making it smaller."""
 
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from daemon.cli import codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.clock import system_now
 from daemon.doctor.store import store_recovered
+from daemon.housekeeping import keep_by
 from daemon.jsonable import stamp
 from pgvigil.store import Store, copies, location
-from pgvigil.store.care import Keep
 from pgvigil.units import format_size
 
 app = command_app("Look after what pgvigil remembers.", group=True)
@@ -67,10 +67,7 @@ def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
     it does the same by itself once a day.
     """
     settings = load_settings(config)
-    keep = Keep(
-        resolved_since=system_now().utc - timedelta(seconds=settings.retention.incidents_s),
-        targets=frozenset(target.name for target in settings.targets),
-    )
+    keep = keep_by(settings, system_now().utc)
     path = location.path_of(settings.daemon.store.reveal())
     location.readable(path)
     before_bytes = copies.size_bytes(path)
@@ -80,11 +77,11 @@ def prune(*, config: ConfigFile = DEFAULT_CONFIG, json: AsJson = False) -> None:
         opened.rewrite()
     freed_bytes = max(0, before_bytes - copies.size_bytes(path))
     if json:
-        counts = {"incidents": pruned.incidents, "transitions": pruned.transitions, "texts": pruned.texts}
-        print_json({**counts, "freed_bytes": freed_bytes})
+        print_json({**asdict(pruned), "freed_bytes": freed_bytes})
         return
     typer.echo(
-        f"forgot {pruned.incidents} incidents, {pruned.transitions} transitions and {pruned.texts} texts;"
+        f"forgot {pruned.incidents} incidents, {pruned.transitions} transitions, {pruned.texts} texts,"
+        f" {pruned.series} series and {pruned.changes} changes;"
         f" {format_size(freed_bytes)} smaller"
     )
 

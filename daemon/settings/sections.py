@@ -102,6 +102,12 @@ class RetentionSettings(Section):
         ge=86_400,
         description="Resolved incidents with their history; at most 20,000 of them in any case.",
     )
+    changes_s: DurationS = Field(
+        90 * 86_400.0,
+        alias="changes",
+        ge=86_400,
+        description="What changed in settings, roles and the like; at most 2,000 changes of a target in any case.",
+    )
 
 
 class TargetSettings(Section):

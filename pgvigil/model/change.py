@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+# The key of a journal that says which cluster it is of. Where it differs, all else is of another one, and is not
+# compared.
+IDENTITY = "system_identifier"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from pgvigil.store.database import Database
+from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
 from pgvigil.store.schema import METADATA
 from pgvigil.store.texts import Texts
@@ -17,6 +18,10 @@ BOUNDS = {
     "delivery": "with their incident; one a sink",
     "digest": "one a sink, while a pause has yet to be told",
     "statement_text": "by size, of one target and of all; those of targets that are gone",
+    "cluster": "one a target; those of targets that are gone",
+    "series": "in number and points by who reads, by age; those of targets that are gone",
+    "journal": "one for each that is read, by age; those of targets that are gone",
+    "journal_change": "by age and number; those of targets that are gone",
     "state": "a few names that the program knows",
 }
 _VACUUM_PAGES = 512  # 2 MB a step, some milliseconds of the writer's time
@@ -24,12 +29,15 @@ _VACUUM_PAGES = 512  # 2 MB a step, some milliseconds of the writer's time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """What is remembered at most. `targets` are those that are configured now."""
+    """What is remembered at most. `targets` are those that are configured now. None: of any age."""
 
     resolved_since: datetime
     targets: frozenset[str]
+    changes_since: datetime | None = None
+    read_since: datetime | None = None  # series and journals
     most_resolved: int = 20_000
     most_transitions: int = 500  # of one incident: a flapping one has some hundred a day
+    most_changes: int = 2000  # of one target
     most_text_chars: int = 128_000_000
 
 
@@ -40,6 +48,8 @@ class Pruned:
     incidents: int
     transitions: int
     texts: int
+    series: int
+    changes: int
     freed_bytes: int
 
 
@@ -53,7 +63,18 @@ def prune(database: Database, file: Database, keep: Keep) -> Pruned:
     forgotten = incidents.prune(keep.resolved_since, most=keep.most_resolved)
     transitions = incidents.trim_histories(keep.most_transitions)
     dropped = texts.forget(keep.targets) + texts.shrink(keep.most_text_chars)
-    return Pruned(incidents=forgotten, transitions=transitions, texts=dropped, freed_bytes=_give_back(file))
+    history = Histories(file)
+    history.forget(keep.targets)
+    series = history.prune(seen_since=keep.read_since)
+    changes = history.prune_changes(since=keep.changes_since, most=keep.most_changes)
+    return Pruned(
+        incidents=forgotten,
+        transitions=transitions,
+        texts=dropped,
+        series=series,
+        changes=changes,
+        freed_bytes=_give_back(file),
+    )
 
 
 def rows(file: Database) -> dict[str, int]:

@@ -133,6 +133,14 @@ def told_of(text: str) -> tuple[Sight, ...]:
     )
 
 
+def known_json(known: Mapping[str, str]) -> str:
+    return json_of(dict(known))
+
+
+def known_of(text: str) -> Mapping[str, str]:
+    return {str(key): str(value) for key, value in json.loads(text).items()}
+
+
 def remote_json(remote: Mapping[str, str]) -> str:
     return json_of(dict(remote))
 

@@ -1,6 +1,7 @@
 """What the store holds, in memory: everything is read from here and changed here first; the file follows.
 
-Row for row the same as the file, but for statement texts, which are a cache and too many. Triggers note the key of
+Row for row the same as the file, but for what is too much and can be had again or done without: statement texts and
+the history of readings. Triggers note the key of
 each row that changes, so that a batch of what the file lacks can be taken at any time, whatever was done meanwhile.
 """
 
@@ -23,7 +24,7 @@ from pgvigil.store.schema import METADATA
 T = TypeVar("T")
 
 GROWTH_BYTES = 256 * 1024 * 1024  # that a store may grow by while no disk takes it
-NOT_HELD = frozenset({"statement_text"})
+NOT_HELD = frozenset({"statement_text", "cluster", "series", "journal", "journal_change"})
 _PAGE_BYTES = 4096
 
 

@@ -16,7 +16,7 @@ from pgvigil.store import codec
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0002"  # what this program reads and writes; the newest file of the migrations
+REVISION = "0003"  # what this program reads and writes; the newest file of the migrations
 
 METADATA = MetaData()
 
@@ -55,4 +55,5 @@ KEYS = Coded(Text(), codec.keys_json, codec.keys_of)
 LABELS = Coded(Text(), codec.labels_json, codec.labels_of)
 SIGHTS = Coded(Text(), codec.sights_json, codec.sights_of)
 TOLD = Coded(Text(), codec.told_json, codec.told_of)
+KNOWN = Coded(Text(), codec.known_json, codec.known_of)
 REMOTE = Coded(Text(), codec.remote_json, codec.remote_of)

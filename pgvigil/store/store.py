@@ -13,6 +13,7 @@ from pgvigil.store.deliveries import Deliveries
 from pgvigil.store.digests import Digests
 from pgvigil.store.errors import StoreError
 from pgvigil.store.failover import DiskLimits, Failover, OnFile, Turn
+from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
 from pgvigil.store.recovery import Recovered
 from pgvigil.store.starting import opened
@@ -21,6 +22,7 @@ from pgvigil.store.texts import Texts
 
 _PROBE_AFTER_S = 5.0
 TEXTS_S = 2.0  # that a lane waits for texts that are only in the file
+HISTORY_S = 2.0  # for one batch of it, or for all of one target
 CARE_S = 30.0
 
 
@@ -33,6 +35,7 @@ class Store:
     deliveries: Deliveries
     digests: Digests
     texts: Texts
+    history: Histories
     state: StateValues
     recovered: Recovered | None  # what damage has cost
     _database: Failover | ReadOnly
@@ -58,13 +61,14 @@ class Store:
         path = location.path_of(url)
         if not exclusive:
             reader = ReadOnly(opening.readable(path))
-            return cls._of(path, reader, Texts(reader), None, recovery.last(path))
+            return cls._of(path, reader, Texts(reader), Histories(reader), None, recovery.last(path))
         with ExitStack() as undo:
             lock = location.Lock(path)
             undo.callback(lock.release)
             recovered, failover = opened(path, on_turn, limits)
             undo.pop_all()
-        return cls._of(path, failover, Texts(OnFile(failover, TEXTS_S), failover), lock, recovered)
+        texts = Texts(OnFile(failover, TEXTS_S), failover)
+        return cls._of(path, failover, texts, Histories(OnFile(failover, HISTORY_S)), lock, recovered)
 
     @classmethod
     def _of(
@@ -72,6 +76,7 @@ class Store:
         path: Path,
         database: Failover | ReadOnly,
         texts: Texts,
+        history: Histories,
         lock: location.Lock | None,
         recovered: Recovered | None,
     ) -> Self:
@@ -81,6 +86,7 @@ class Store:
             deliveries=Deliveries(database),
             digests=Digests(database),
             texts=texts,
+            history=history,
             state=StateValues(database),
             recovered=recovered,
             _database=database,

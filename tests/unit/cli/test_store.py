@@ -156,13 +156,17 @@ def test_prune_forgets_what_the_retention_says_and_makes_the_file_smaller(
 ) -> None:
     before = (config.parent / "pgvigil.db").stat().st_size
     assert run(config, "prune") == codes.OK
-    assert capsys.readouterr().out.startswith("forgot 1 incidents, 0 transitions and 100 texts; 4")
+    assert capsys.readouterr().out.startswith(
+        "forgot 1 incidents, 0 transitions, 100 texts, 0 series and 0 changes; 4"
+    )
     assert (config.parent / "pgvigil.db").stat().st_size < before - 300_000
     assert run(config, "prune", "--json") == codes.OK
     assert json.loads(capsys.readouterr().out) == {
         "incidents": 0,
         "transitions": 0,
         "texts": 0,
+        "series": 0,
+        "changes": 0,
         "freed_bytes": 0,
     }
 

@@ -272,6 +272,8 @@ def test_a_store_of_the_first_revision_is_upgraded_with_what_it_holds(path: Path
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("DROP TABLE digest")
         plain.execute("ALTER TABLE delivery DROP COLUMN thread")
+        for table in ("cluster", "series", "journal", "journal_change"):
+            plain.execute(f"DROP TABLE {table}")
         plain.execute("UPDATE alembic_version SET version_num = '0001'")
     upgraded = Store.open(f"sqlite:///{path}")
     assert upgraded.deliveries.get(kept.id, "oncall") == before
