@@ -100,7 +100,8 @@ def _stands_for_s(at_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Half the time to each neighbour; at the rim of a gap no more than the thinning may have made of it."""
     apart = np.diff(at_s)
     around = (np.append(apart[:1], apart) + np.append(apart, apart[-1:])) / 2
-    return np.minimum(around, at_s[-1] / FRACTION)
+    stands_for_s: npt.NDArray[np.float64] = np.minimum(around, at_s[-1] / FRACTION)
+    return stands_for_s
 
 
 def eta(value: float, limit: float, slope: Trend | None) -> Eta | None:
