@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -50,8 +51,11 @@ def test_a_recovery_that_is_killed_anywhere_is_ended_by_the_next_start(tmp_path:
 def test_a_large_store_is_checked_too(path: Path) -> None:
     """A restart is what `store-damaged` asks for: it must find the damage again whatever the size."""
     with_a_copy(path)
-    damage(path)
-    with path.open("ab") as file:
+    with closing(sqlite3.connect(path)) as plain:
+        (page,) = plain.execute("SELECT rootpage FROM sqlite_master WHERE name = 'statement_text'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
         file.truncate(300 * 1024 * 1024)
     with closing(Store.open(url(path))) as store:
         assert store.recovered is not None
