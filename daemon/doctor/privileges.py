@@ -80,20 +80,20 @@ def refused(target: str, failure: Failure, role: str) -> Problem | None:
     closed = closed_database(failure.message)
     if closed is not None and role:
         return connect_missing(target, closed, role)
-    if role and failure.message.endswith(_NO_CONSOLE):
+    if failure.message.endswith(_NO_CONSOLE):
         return _not_stats_user(target, role)
     used_up = _USED_UP.search(failure.message)
     return None if used_up is None else _connections_used_up(target, used_up[1])
 
 
 def _not_stats_user(target: str, user: str) -> Problem:
-    name = one_line(user, 63)
+    name = one_line(user, 63) or "of the dsn"
     return Problem(
         slug="not-stats-user",
         sentence=f"{target}: PgBouncer does not let the user {name} into its admin console.",
         why="The user may log in, and is in neither stats_users nor admin_users. stats_users is enough: it may look,"
         " and change nothing.",
-        fix=f"Add {name} to stats_users in pgbouncer.ini, and reload PgBouncer.",
+        fix=f"Add {name if user else 'that user'} to stats_users in pgbouncer.ini, and reload PgBouncer.",
         target=target,
     )
 

@@ -142,5 +142,14 @@ def discover(channel: ConsoleChannel, role: str, timeout_s: float) -> Facts:
     )
 
 
+def refuse(server_version: str) -> None:
+    """Raises ReadError where it is a console that gave this version at the start of a session, and not a server."""
+    if server_version.endswith("/bouncer"):
+        message = (
+            'what answers is the admin console of a PgBouncer: write kind = "pgbouncer", or another dbname'
+        )
+        raise ReadError(Failure(FailureKind.PROTOCOL, message))
+
+
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0

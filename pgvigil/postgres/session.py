@@ -140,6 +140,7 @@ def connect(
     connection, settings_in_force = open_connection(chosen, limits, application_name)
     channel = Channel(connection, limits, settings_in_force=settings_in_force)
     try:
+        console.refuse(connection.info.parameter_status("server_version") or "")
         channel.avoid_conversion(limits.statement_s)
         session = Session(channel, limits)
     except BaseException:
