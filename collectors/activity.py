@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pgvigil.model.finding import session_key
-from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.plugins import Collector, Family, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query, start_of
 
 HIDDEN = "hidden"  # state of sessions that our role may not see
@@ -200,4 +200,18 @@ COLLECTOR = Collector(
         SESSIONS.name: lambda reading: reading.sessions,
         GROUPS.name: lambda reading: reading.groups,
     },
+    families=(
+        Family(
+            name="connections",
+            help="Client connections.",
+            rows=lambda reading: (reading,),
+            value=lambda reading: reading.connections,
+        ),
+        Family(
+            name="connection_slots",
+            help="Connection slots that an ordinary role can get: max_connections without the reserved ones.",
+            rows=lambda reading: (reading,),
+            value=lambda reading: reading.usable,
+        ),
+    ),
 )
