@@ -16,6 +16,9 @@ from pgvigil.sql.identifiers import quote_text
 from pgvigil.sql.redact import redact
 from pgvigil.text import one_line
 
+HORIZON = "xmin horizon"  # entity: what vacuum cannot remove because of somebody's old snapshot
+NOTABLE_XIDS = 1_000_000  # transaction ids that a snapshot holds back before that explains anything
+
 _SHOWN_QUERY = 700
 
 
@@ -78,7 +81,7 @@ def _finding(
         ),
         steps=trouble.steps,
         about=frozenset({session.key}),
-        explains=frozenset({session.key}),
+        explains=frozenset({session.key, *((HORIZON,) * ((session.xmin_age or 0) >= NOTABLE_XIDS))}),
     )
 
 

@@ -72,6 +72,7 @@ RULE = Rule(
     watches=("activity",),
     params=LongTransactionParams,
     evaluate=evaluate,
+    absorbs=frozenset({"xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="A client's transaction has been open for a long time. While its snapshot lives, vacuum can"
         " remove no row that died since, in any table of the database, and its locks stay held.",
