@@ -3,7 +3,7 @@
 import pytest
 
 from pgvigil.postgres.session import Session
-from tests.support.design import found, only, run_steps
+from tests.support.design import found, judged, only, run_steps
 from tests.support.servers import Database
 
 CHECK = "duplicate_index"
@@ -24,26 +24,28 @@ def test_the_younger_of_two_equal_indexes_is_told(reader: Session, each_database
     assert found(CHECK, reader) == []
 
 
-@pytest.mark.parametrize(
-    "definition",
-    [
-        "(c text_pattern_ops)",
-        '(c COLLATE "C", d)',
-        "((lower(c)), ((a + b)))",
-        "(a DESC, b) WHERE b > 5",
-        "(a) INCLUDE (b, c)",
-        "USING hash (c)",
-        "(c varchar_pattern_ops) WHERE c IN ('x', 'y')",
-    ],
+EQUAL = (
+    "(c text_pattern_ops)",
+    '(c COLLATE "C", d)',
+    "((lower(c)), ((a + b)))",
+    "(a DESC, b) WHERE b > 5",
+    "(a) INCLUDE (b, c)",
+    "USING hash (c)",
+    "(c varchar_pattern_ops) WHERE c IN ('x', 'y')",
 )
-def test_whatever_both_have_in_common_makes_them_equal(
-    definition: str, reader: Session, each_database: Database
-) -> None:
-    definition = definition if definition.startswith("USING") else f"USING btree {definition}"
-    each_database.execute(f"CREATE INDEX one ON t {definition}; CREATE INDEX  two  ON  t {definition}")
-    finding = only(CHECK, reader)
-    assert finding.subject == "index public.two"
-    run_steps(each_database, finding)
+
+
+def test_whatever_both_have_in_common_makes_them_equal(reader: Session, each_database: Database) -> None:
+    for number, definition in enumerate(EQUAL):
+        each_database.execute(
+            f"CREATE TABLE t{number} (LIKE t);"
+            f"CREATE INDEX one{number} ON t{number} {definition};"
+            f"CREATE INDEX  two{number}  ON  t{number}  {definition}"
+        )
+    findings = judged(CHECK, reader).findings
+    assert sorted(each.subject for each in findings) == [f"index public.two{n}" for n in range(len(EQUAL))]
+    for finding in findings:
+        run_steps(each_database, finding)
     assert found(CHECK, reader) == []
 
 
@@ -54,26 +56,28 @@ def test_included_columns_have_no_order(reader: Session, each_database: Database
     assert found(CHECK, reader) == ["index public.two"]
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("INDEX one ON t (a, b)", "INDEX other ON t (b, a)"),
-        ("INDEX one ON t (a)", "INDEX other ON t (a, b)"),
-        ("INDEX one ON t (a)", "INDEX other ON t (a DESC)"),
-        ("INDEX one ON t (b)", "INDEX other ON t (b NULLS FIRST)"),
-        ("INDEX one ON t (a)", "UNIQUE INDEX other ON t (a)"),
-        ("INDEX one ON t (a)", "INDEX other ON t (a) WHERE b > 5"),
-        ("INDEX one ON t (a) WHERE b > 5", "INDEX other ON t (a) WHERE b > 6"),
-        ("INDEX one ON t (a)", "INDEX other ON t (a) INCLUDE (b)"),
-        ("INDEX one ON t (c)", "INDEX other ON t (c text_pattern_ops)"),
-        ("INDEX one ON t (c)", 'INDEX other ON t (c COLLATE "C")'),
-        ("INDEX one ON t (a)", "INDEX other ON t USING hash (a)"),
-        ("INDEX one ON t (lower(c))", "INDEX other ON t (upper(c))"),
-        ("INDEX one ON t (lower(c))", "INDEX other ON t (lower(d))"),
-    ],
+DIFFERENT = (
+    ("INDEX one ON t (a, b)", "INDEX other ON t (b, a)"),
+    ("INDEX one ON t (a)", "INDEX other ON t (a, b)"),
+    ("INDEX one ON t (a)", "INDEX other ON t (a DESC)"),
+    ("INDEX one ON t (b)", "INDEX other ON t (b NULLS FIRST)"),
+    ("INDEX one ON t (a)", "UNIQUE INDEX other ON t (a)"),
+    ("INDEX one ON t (a)", "INDEX other ON t (a) WHERE b > 5"),
+    ("INDEX one ON t (a) WHERE b > 5", "INDEX other ON t (a) WHERE b > 6"),
+    ("INDEX one ON t (a)", "INDEX other ON t (a) INCLUDE (b)"),
+    ("INDEX one ON t (c)", "INDEX other ON t (c text_pattern_ops)"),
+    ("INDEX one ON t (c)", 'INDEX other ON t (c COLLATE "C")'),
+    ("INDEX one ON t (a)", "INDEX other ON t USING hash (a)"),
+    ("INDEX one ON t (lower(c))", "INDEX other ON t (upper(c))"),
+    ("INDEX one ON t (lower(c))", "INDEX other ON t (lower(d))"),
 )
-def test_what_differs_is_no_duplicate(one: str, other: str, reader: Session, each_database: Database) -> None:
-    each_database.execute(f"CREATE {one}; CREATE {other}")
+
+
+def test_what_differs_is_no_duplicate(reader: Session, each_database: Database) -> None:
+    for number, pair in enumerate(DIFFERENT):
+        each_database.execute(f"CREATE SCHEMA s{number}; CREATE TABLE s{number}.t (LIKE t)")
+        for index in pair:
+            each_database.execute(f"SET search_path = s{number}; CREATE {index}")
     assert found(CHECK, reader) == []
 
 
