@@ -6,7 +6,8 @@ uses is read. Blocks dirtied and written are not: `wal_bytes` tells how much a s
 
 from datetime import UTC, datetime
 
-from pgvigil.plugins import Collector, LaneKind, Reader
+from pgvigil.model.series import Sample
+from pgvigil.plugins import Collector, Family, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query
 from pgvigil.statements import COUNTERS, KEY, Statement, StatementChanges, StatementsInfo, StatementsReading
 
@@ -109,6 +110,15 @@ def ran(changes: StatementChanges) -> tuple[Statement, ...]:
     return tuple(Statement._make((*row, _EPOCH)) for row in zip(*columns, strict=True))
 
 
+def _evictions(reading: StatementsReading) -> tuple[Sample, ...]:
+    info = reading.closed
+    if info.dealloc is None:
+        return ()
+    return (
+        Sample("", float(info.dealloc), "" if info.stats_reset is None else info.stats_reset.isoformat()),
+    )
+
+
 COLLECTOR = Collector(
     name="statements",
     summary="Calls, time, rows, blocks and WAL of every statement, from pg_stat_statements.",
@@ -119,4 +129,14 @@ COLLECTOR = Collector(
     read=read,
     extension=_EXTENSION,
     tables={ENTRIES.name: ran},
+    families=(
+        Family(
+            name="statement_evictions",
+            help="How often pg_stat_statements has evicted its least used entries (14+).",
+            rows=_evictions,
+            value=lambda sample: sample.value,
+            counter=True,
+        ),
+    ),
+    series={"evictions": _evictions},
 )
