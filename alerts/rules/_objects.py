@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from alerts.rules._peers import told_by_primary
 from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
@@ -51,7 +52,11 @@ def judge(
     describe: Callable[[R], ObjectTrouble],
     unjudged: Callable[[R], str] = locked,
 ) -> Judgement:
-    """A finding per row, in the scope of the reading's database; `unjudged` says why a row is not covered."""
+    """A finding per row, in the scope of the reading's database; `unjudged` says why a row is not covered.
+
+    On a standby whose primary is watched nothing is found: the catalogue is the primary's, which tells it.
+    """
+    rows = () if told_by_primary(context) else rows
     database = reading.database if isinstance(reading, Snapshot) else None
     told = [(unjudged(row), describe(row)) for row in rows]
     found = tuple(_finding(rule, database, trouble, params, context) for why, trouble in told if not why)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules._peers import told_by_primary
 from collectors.relation_sizes import RelationSize, RelationSizesReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -35,7 +36,7 @@ def evaluate(
     database = reading.database if isinstance(reading, Snapshot) else None
     found: list[Finding] = []
     unknown: list[str] = []
-    for row in rows.relations:
+    for row in () if told_by_primary(context) else rows.relations:
         points = context.history("total", str(row.oid))
         before = _a_day_ago(points)
         if row.total_bytes is None:

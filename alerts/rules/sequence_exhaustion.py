@@ -6,6 +6,7 @@ from pydantic import Field
 
 from alerts.grading import grade
 from alerts.rules._forecasts import ForecastParams, by_time, forecast_figures, worse
+from alerts.rules._peers import told_by_primary
 from collectors.sequences import Sequence, SequencesReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -43,7 +44,8 @@ def evaluate(
 ) -> Judgement:
     database = reading.database if isinstance(reading, Snapshot) else None
     rows: SequencesReading = reading.rows
-    found = (_judged(row, params, context, database) for row in rows.sequences)
+    sequences = () if told_by_primary(context) else rows.sequences
+    found = (_judged(row, params, context, database) for row in sequences)
     covered = frozenset({database}) if database is not None else None
     return Judgement(tuple(each for each in found if each is not None), Scope(databases=covered))
 
