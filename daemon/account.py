@@ -68,6 +68,8 @@ class Account:
             store_in_memory_at=self.store.in_memory_since,
             store_size_bytes=self.housekeeping.figures.size_bytes,
             store_copied_at=self.housekeeping.figures.copied_at,
+            series=sum(memory.series for memory in self.fleet.memories.values()),
+            samples_dropped=sum(memory.dropped for memory in self.fleet.memories.values()),
             clock_steps=self.supervisor.clock_steps,
             threads={pool.name: pool.threads for pool in self.pools},
             stuck_loops=len(self.supervisor.stuck),

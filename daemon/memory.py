@@ -22,6 +22,7 @@ from pgvigil.track import Track
 log = structlog.get_logger(__name__)
 
 MOST_SERIES = 2000  # of one target; what comes later is not remembered
+OF_DATABASES = 1500  # of these: many databases leave room for what is about the server
 MOST_CHANGES = 200  # of one feed and database
 MOST_UNSAVED = 2000  # changes that wait for a store that fails
 UNSEEN = timedelta(days=7)  # that a series is not seen where others are: then it is forgotten
@@ -46,7 +47,7 @@ class Memory:
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.restored = False  # whether what the store has was looked at
-        self.dropped = 0  # samples of series that were too many
+        self.dropped = 0  # samples of series that were too many, since the start
         self._on_change = on_change
         self._lock = threading.Lock()
         self._series: defaultdict[Group, dict[str, _Held]] = defaultdict(dict)
@@ -85,6 +86,11 @@ class Memory:
                 changed = self._compare(place, snapshot.taken_at, collector.journal(snapshot.rows))
         if changed:
             self._on_change()
+
+    @property
+    def series(self) -> int:
+        """How many are remembered."""
+        return self._count
 
     def points(self, feed: str, database: str | None, series: str, key: str = "") -> Sequence[Point]:
         """Of one series, the oldest first."""
@@ -158,12 +164,11 @@ class Memory:
         held.fresh = True
 
     def _is_full(self, snapshot: Snapshot[object]) -> bool:
-        if self._count < MOST_SERIES:
+        most = MOST_SERIES if snapshot.database is None else OF_DATABASES
+        if self._count < most:
             return False
         if not self.dropped:
-            log.warning(
-                "series_dropped", target=snapshot.target, collector=snapshot.collector, most=MOST_SERIES
-            )
+            log.warning("series_dropped", target=snapshot.target, collector=snapshot.collector, most=most)
         self.dropped += 1
         return True
 

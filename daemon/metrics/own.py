@@ -39,6 +39,8 @@ class OwnStats:
     store_in_memory_at: datetime | None = None  # None: on its disk
     store_size_bytes: int | None = None  # None: not known
     store_copied_at: datetime | None = None
+    series: int = 0  # that targets remember
+    samples_dropped: int = 0
     clock_steps: int = 0
     threads: Mapping[str, int] = field(default_factory=dict)
     stuck_loops: int = 0
@@ -132,6 +134,12 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
             "store_copy_timestamp_seconds",
             "When the copy was made that a damaged store would be replaced by.",
             None if stats.store_copied_at is None else stats.store_copied_at.timestamp(),
+        ),
+        _gauge("remembered_series", "Series of readings that are remembered over time.", stats.series),
+        _counter(
+            "dropped_samples",
+            "Values that were not remembered because their target has too many series.",
+            stats.samples_dropped,
         ),
         _counter("clock_steps", "Steps of the wall clock that were noticed.", stats.clock_steps),
         _gauge("stuck_loops", "Loops of the daemon that have not advanced in time.", stats.stuck_loops),

@@ -5,7 +5,7 @@ from datetime import datetime
 
 # The key of a journal that says which cluster it is of. Where it differs, all else is of another one, and is not
 # compared.
-IDENTITY = "system_identifier"
+IDENTITY = "cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,9 @@ def test_points_and_changes_survive_sigterm_and_kill(own_server: ScratchServer, 
         poll(lambda: changes(tmp_path), 10, message="the change is written at once", interval_s=0.1)
         assert stored(tmp_path).series == []
         read(daemon, "database_stats", times=2)
+        remembered = daemon.metric("pgvigil_remembered_series ")
         assert daemon.stop() == 0
+        assert len(stored(tmp_path).series) == remembered
         first = deadlocks(tmp_path)
         assert len(first) >= 2
         assert "crm" in {each.name.place.database for each in stored(tmp_path).series}

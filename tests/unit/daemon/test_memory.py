@@ -140,6 +140,16 @@ def test_what_are_too_many_series_is_said_once_and_counted() -> None:
     assert len(memory.points("sizes", None, "size", "new")) == 1
 
 
+def test_many_databases_leave_room_for_the_server() -> None:
+    memory = Memory()
+    for database in ("shop", "crm"):
+        memory.take(of_database([Sample(str(n), 1) for n in range(1000)], "sizes", database), SIZES)
+    memory.take(later([Sample("slot", 1)], "sizes", 0), SIZES)
+    assert memory.dropped == 500
+    assert memory.series == 1501
+    assert len(memory.points("sizes", None, "size", "slot")) == 1
+
+
 def test_no_number_is_no_value() -> None:
     memory = Memory()
     memory.take(later([Sample("a", nan), Sample("b", inf)], "sizes", 0), SIZES)

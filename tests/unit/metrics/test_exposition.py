@@ -101,11 +101,15 @@ def test_own_figures_are_told() -> None:
         rule_errors={"slow_query": 1},
         store_errors=4,
         threads={"polls": 2},
+        series=7,
+        samples_dropped=2,
     )
     found = samples(Exposition(Board(), OwnMetrics(lambda: stats, T0)))
     assert found["pgvigil_notify_attempts_total", (("outcome", "ok"), ("sink", "oncall"))] == 3
     assert named(found, "pgvigil_outbox_oldest_pending_timestamp_seconds") == [T0.timestamp()]
     assert named(found, "pgvigil_store_errors_total") == [4]
+    assert named(found, "pgvigil_remembered_series") == [7]
+    assert named(found, "pgvigil_dropped_samples_total") == [2]
     assert found["pgvigil_notify_fallbacks_total", (("refused", "full"), ("sink", "oncall"))] == 1
     assert named(found, "pgvigil_process_resident_memory_bytes")[0] > 1_000_000
     assert named(found, "pgvigil_process_cpu_seconds_total")[0] > 0
