@@ -75,7 +75,7 @@ class Memory:
             return
         changed = False
         with self._lock:
-            self._be_of(cluster)
+            self._be_of(cluster, snapshot.target)
             place = Place(snapshot.collector, snapshot.database)
             self._read_at[place] = snapshot.taken_at
             for series, samples_of in collector.series.items():
@@ -124,13 +124,13 @@ class Memory:
             )
             self._gone_databases.update(gone)
 
-    def _be_of(self, cluster: int | None) -> None:
+    def _be_of(self, cluster: int | None, target: str) -> None:
         if cluster is None or cluster == self._cluster:
             return
         before, self._cluster = self._cluster, cluster
         if before is None:
             return
-        log.info("history_anew", before=before, now=cluster)
+        log.info("history_anew", target=target, before=before, now=cluster)
         # Who keeps a journal of the identity itself is told of the change; the rest has nothing to do with it.
         identities = {
             place: (at, {IDENTITY: known[IDENTITY]})
