@@ -23,6 +23,7 @@ from pgvigil.model.finding import Judgement, is_session_key
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.moment import Moment
 from pgvigil.store.errors import StoreError
+from pgvigil.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -155,8 +156,12 @@ class Engine:
             "not covered", moment, lambda evaluation: evaluation.not_covered(rules, _inside(database), reason)
         )
 
-    def database_dropped(self, name: str, moment: Moment) -> None:
-        self._gone(lambda incident: incident.database == name, DATABASE_DROPPED, moment)
+    def database_dropped(self, name: str, moment: Moment, *, renamed: str | None = None) -> None:
+        """Nobody finds it under this name any more; `renamed` is the one that it has now, if it is still there."""
+        reason = (
+            DATABASE_DROPPED if renamed is None else f"the database was renamed to {one_line(renamed, 63)}"
+        )
+        self._gone(lambda incident: incident.database == name, reason, moment)
 
     def database_left(self, name: str, rules: Collection[str], moment: Moment) -> None:
         """It is still there, and is no longer looked into for those rules."""

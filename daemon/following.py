@@ -59,8 +59,12 @@ class Following:
 
     @staticmethod
     def _obstacle(database: Database) -> str | None:
+        if database.invalid:
+            return "it is what an interrupted DROP DATABASE left: nobody can use it; drop it again"
         if not database.connectable:
             return "the database does not allow connections"
         if not database.has_connect_privilege:
             return LACKS_CONNECT
+        if database.limit_zero:
+            return "its CONNECTION LIMIT is 0"
         return None

@@ -150,13 +150,14 @@ class Pipeline:
         """All databases of the server, by oid. Incidents of any other end: it was dropped, perhaps while
         nobody was looking.
         """
-        self.database_names = names
+        before, self.database_names = self.database_names, names
         present = {None, *names.values()}
         for key in [key for key in tuple(self._previous) if key[1] not in present]:  # other lanes add to it
             del self._previous[key]
         for gone in {incident.database for incident in self._engine.open()} - present:
             if gone is not None:
-                self._tell(partial(self._engine.database_dropped, gone, moment))
+                renamed = next((names.get(oid) for oid, name in before.items() if name == gone), None)
+                self._tell(partial(self._engine.database_dropped, gone, moment, renamed=renamed))
 
     def databases_watched(self, watched: Collection[str], feeds: Collection[str], moment: Moment) -> None:
         """Only these are looked into by the collectors `feeds`: what their rules said of others is at an end.

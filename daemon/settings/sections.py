@@ -1,6 +1,6 @@
 """The sections of the configuration that are pgvigil's own; those of plug-ins belong to the plug-ins."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -133,9 +133,9 @@ class TargetSettings(Section):
         description="Command whose first line of output is the password; run at each connect, without a shell.",
     )
     databases: tuple[str, ...] = Field(
-        ("*",), min_length=1, description="Patterns of the databases to look into."
+        ("*",), min_length=1, description="Names or patterns of the databases to look into."
     )
-    exclude_databases: tuple[str, ...] = Field((), description="Patterns of databases to leave out.")
+    exclude_databases: tuple[str, ...] = Field((), description="Names or patterns of databases to leave out.")
     labels: Mapping[LabelName, str] = Field(
         default_factory=dict,
         examples=[{"env": "prod", "team": "payments"}],
@@ -176,9 +176,7 @@ class TargetSettings(Section):
 
     def wants_database(self, database: str) -> bool:
         """Whether `database` is to be looked into: some pattern names it and none leaves it out."""
-        return any(fnmatchcase(database, pattern) for pattern in self.databases) and not any(
-            fnmatchcase(database, pattern) for pattern in self.exclude_databases
-        )
+        return _named(database, self.databases) and not _named(database, self.exclude_databases)
 
     def selected_by(self, selector: str) -> bool:
         """Whether an override's selector means this target: a glob of names, or `label=glob`."""
@@ -186,6 +184,11 @@ class TargetSettings(Section):
         if equals:
             return label in self.labels and fnmatchcase(self.labels[label], pattern)
         return fnmatchcase(self.name, selector)
+
+
+def _named(database: str, patterns: Iterable[str]) -> bool:
+    """By a pattern, or literally: a database may have brackets and stars in its name."""
+    return any(pattern == database or fnmatchcase(database, pattern) for pattern in patterns)
 
 
 class RouteSettings(Section):

@@ -6,13 +6,19 @@ from pgvigil.postgres.query import Column, Query
 
 
 class Database(NamedTuple):
-    """`connectable` is datallowconn; a database is worth following when it is no template and has the privilege."""
+    """`connectable` is datallowconn; a database is worth following when it is no template and has the privilege.
+
+    `invalid` is what an interrupted DROP DATABASE leaves: it can only be dropped. `limit_zero` is a limit of no
+    connections, which holds for our role.
+    """
 
     oid: int
     name: str
     connectable: bool
     template: bool
     has_connect_privilege: bool
+    invalid: bool
+    limit_zero: bool
 
 
 DATABASES = Query(
@@ -21,11 +27,14 @@ DATABASES = Query(
     columns=(
         Column("oid", "d.oid"),
         Column("name", "d.datname::text"),
-        Column(
-            "connectable", "d.datallowconn AND d.datconnlimit <> -2"
-        ),  # -2: a DROP DATABASE that was interrupted
+        Column("connectable", "d.datallowconn"),
         Column("template", "d.datistemplate"),
         Column("has_connect_privilege", "coalesce(has_database_privilege(d.oid, 'CONNECT'), false)"),
+        Column("invalid", "d.datconnlimit = -2"),
+        Column(
+            "limit_zero",
+            "d.datconnlimit = 0 AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)",
+        ),
     ),
     source="FROM pg_database d ORDER BY d.datname",
 )

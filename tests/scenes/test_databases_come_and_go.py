@@ -255,3 +255,58 @@ def held_up(server: ScratchServer, daemon: InProcessDaemon, table: str) -> str:
         blocked_session(server.dsn("app"), f"SELECT FROM {table}"),
     ):
         return poll(named, 15, message=f"{table} is named")
+
+
+def test_every_way_in_which_a_database_is_no_database(own_server: ScratchServer, tmp_path: Path) -> None:
+    """A template and back, renamed, half dropped, no connections allowed, and names that look like patterns."""
+    run(own_server, "CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor")
+    for name in ("stencil", "before", "half", "shut", '"odd[1]*"'):
+        run(own_server, f"CREATE DATABASE {name}")
+        run(own_server, NOT_VALID, database=name.strip('"'))
+    config = CONFIG.format(dsn=own_server.dsn(user="pgvigil"))
+    patterns = 'databases = ["[a-z]*"]\nexclude_databases = ["post*"]\n[collectors.availability]'
+    config = config.replace("[collectors.availability]", patterns)
+    with daemon_in_process(tmp_path, config) as daemon:
+        poll(lambda: list(states(daemon).values()) == ["firing"] * 5, 20)
+        run(
+            own_server,
+            "ALTER DATABASE stencil IS_TEMPLATE true",
+            "ALTER DATABASE shut CONNECTION LIMIT 0",
+            "UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'",  # as an interrupted DROP leaves it
+        )
+        rename(own_server, "before", "after")
+        expected = {
+            "stencil": "resolved",
+            "before": "resolved",
+            "after": "firing",
+            "half": "unknown",
+            "shut": "unknown",
+            "odd[1]*": "firing",
+        }
+        poll(lambda: states(daemon) == expected, 20, message=f"{expected}: {states(daemon)}")
+        reasons = {i["database"]: i["reason"] for i in daemon.incidents()}
+        assert reasons["before"] == "the database was renamed to after"
+        shop = daemon.target("shop")
+        assert shop["databases"] == ["after", "odd[1]*"]
+        assert {name: why.partition(":")[0] for name, why in shop["not_covered"].items()} == {
+            "half": "it is what an interrupted DROP DATABASE left",
+            "shut": "its CONNECTION LIMIT is 0",
+        }
+        run(own_server, "ALTER DATABASE stencil IS_TEMPLATE false", "ALTER DATABASE shut CONNECTION LIMIT -1")
+        poll(lambda: states(daemon)["stencil"] == states(daemon)["shut"] == "firing", 20)
+        run(own_server, "DROP DATABASE half")
+        poll(lambda: states(daemon)["half"] == "resolved", 20)
+        assert daemon.incidents("collector_stale") == []
+
+
+def rename(server: ScratchServer, old: str, new: str) -> None:
+    """Again until nobody is connected: our own visits come and go."""
+
+    def renamed() -> bool:
+        try:
+            run(server, f"ALTER DATABASE {old} RENAME TO {new}")
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
+
+    poll(renamed, 20)

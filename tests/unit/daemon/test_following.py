@@ -5,7 +5,13 @@ from pgvigil.postgres.databases import Database
 
 
 def database(
-    name: str, *, connectable: bool = True, template: bool = False, privilege: bool = True
+    name: str,
+    *,
+    connectable: bool = True,
+    template: bool = False,
+    privilege: bool = True,
+    invalid: bool = False,
+    limit_zero: bool = False,
 ) -> Database:
     return Database(
         oid=sum(map(ord, name)),
@@ -13,6 +19,8 @@ def database(
         connectable=connectable,
         template=template,
         has_connect_privilege=privilege,
+        invalid=invalid,
+        limit_zero=limit_zero,
     )
 
 
@@ -61,3 +69,18 @@ def test_a_database_that_is_no_longer_wanted_is_let_go() -> None:
     following.update([database("a"), database("b")])
     change = following.update([database("a"), database("b", template=True)])
     assert (change.dropped, following.followed) == (("b",), ("a",))
+
+
+def test_a_template_that_becomes_a_database_is_followed() -> None:
+    following = Following(anything)
+    following.update([database("a", template=True)])
+    assert following.update([database("a")]).appeared == ("a",)
+
+
+def test_what_nobody_can_use_is_said_for_what_it_is() -> None:
+    following = Following(anything)
+    following.update([database("half", invalid=True, connectable=True), database("shut", limit_zero=True)])
+    assert following.followed == ()
+    assert "interrupted DROP DATABASE" in following.not_covered["half"]
+    assert "CONNECTION LIMIT" in following.not_covered["shut"]
+    assert following.closed == (), "no GRANT would help"

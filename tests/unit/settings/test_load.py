@@ -47,6 +47,19 @@ def test_values_are_typed(load_text: Load, tmp_path: Path) -> None:
     assert [problem.slug for problem in settings.problems] == ["rule-cannot-fire"]
 
 
+def test_a_database_whose_name_looks_like_a_pattern_is_named_by_itself(load_text: Load) -> None:
+    [target] = load_text(
+        TARGET.format("one").rstrip()
+        + '\ndatabases = ["odd[1]*", "app_*"]\nexclude_databases = ["app_[x]"]\n'
+    ).targets
+    wanted = [
+        name
+        for name in ("odd[1]*", "odd1", "odd2", "app_x", "app_[x]", "app_y")
+        if target.wants_database(name)
+    ]
+    assert wanted == ["odd[1]*", "odd1", "app_y"]
+
+
 def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> None:
     assert errors_of(
         '[daemon]\nlisten = "0.0.0.0:9642"\nworkers = 1000\nlog_level = "inof"\nlog_formt = "json"\n'
