@@ -66,6 +66,10 @@ class DatabaseStats(NamedTuple):
         return f"{self.oid}/{'' if self.stats_reset is None else self.stats_reset.isoformat()}"
 
     @property
+    def transactions(self) -> int:
+        return self.xact_commit + self.xact_rollback
+
+    @property
     def conflicts_by_cause(self) -> dict[str, int]:
         """Queries cancelled on a standby because of recovery, by what recovery needed."""
         return {cause: getattr(self, f"confl_{cause}") or 0 for cause in CONFLICTS}
@@ -197,18 +201,21 @@ def _read(reader: Reader) -> DatabaseStatsReading:
     return DatabaseStatsReading(reader.rows(DATABASE_STATS))
 
 
-def _remembered(field: str, factor: float = 1.0) -> Callable[[DatabaseStatsReading], Iterator[Sample]]:
+def _remembered(field: str) -> Callable[[DatabaseStatsReading], Iterator[Sample]]:
     """A counter of each database, by its name."""
 
     def samples(reading: DatabaseStatsReading) -> Iterator[Sample]:
         known = [row for row in reading.databases if getattr(row, field) is not None]
-        most = nlargest(
-            MOST_REMEMBERED, known, key=lambda row: (getattr(row, field), row.xact_commit + row.xact_rollback)
-        )
+        most = nlargest(MOST_REMEMBERED, known, key=lambda row: (getattr(row, field), row.transactions))
         for row in most:
-            yield Sample(row.database, getattr(row, field) * factor, row.epoch)
+            yield Sample(row.database, getattr(row, field), row.epoch)
 
     return samples
+
+
+def _transactions(reading: DatabaseStatsReading) -> Iterator[Sample]:
+    for row in nlargest(MOST_REMEMBERED, reading.databases, key=lambda row: row.transactions):
+        yield Sample(row.database, row.transactions, row.epoch)
 
 
 def _by_cause(reading: DatabaseStatsReading) -> Iterator[Sample]:
@@ -328,7 +335,7 @@ COLLECTOR = Collector(
         "temp_bytes": _remembered("temp_bytes"),
         "checksum_failures": _remembered("checksum_failures"),
         "sessions": _remembered("sessions"),
-        "session_time_s": _remembered("session_time_ms", 0.001),
+        "transactions": _transactions,
         "conflicts": _remembered("conflicts"),
         "conflicts_by_cause": _by_cause,
     },

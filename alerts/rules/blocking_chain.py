@@ -115,7 +115,9 @@ def _finding(chain: Chain, level: Level, before: _Before, context: Context) -> F
         evidence=_evidence(chain, before, context),
         steps=(*_look(chain), *_cancel_queued(chain), *_end_root(chain)),
         about=keys,
-        explains=keys | {query_key(session.query_id) for session in sessions if session.query_id is not None},
+        explains=keys
+        | {chain.subject}
+        | {query_key(session.query_id) for session in sessions if session.query_id is not None},
     )
 
 
@@ -269,7 +271,15 @@ RULE = Rule(
     watches=("lock_waits",),
     params=BlockingChainParams,
     evaluate=evaluate,
-    absorbs=frozenset({"idle_in_transaction", "long_transaction", "long_running_query", "slow_query"}),
+    absorbs=frozenset(
+        {
+            "idle_in_transaction",
+            "long_transaction",
+            "long_running_query",
+            "prepared_transaction_old",
+            "slow_query",
+        }
+    ),
     linger=True,
     doc=RuleDoc(
         meaning="Sessions wait for locks, and one session (or prepared transaction) is at the root of it. All"
