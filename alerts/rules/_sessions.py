@@ -16,7 +16,7 @@ from pgvigil.sql.identifiers import quote_text
 from pgvigil.sql.redact import redact
 from pgvigil.text import one_line
 
-HORIZON = "xmin horizon"  # entity: what vacuum cannot remove because of somebody's old snapshot
+HORIZON = "xmin horizon"  # entity: what vacuum cannot remove anywhere because of somebody's old snapshot
 NOTABLE_XIDS = 1_000_000  # transaction ids that a snapshot holds back before that explains anything
 
 _SHOWN_QUERY = 700
@@ -81,8 +81,17 @@ def _finding(
         ),
         steps=trouble.steps,
         about=frozenset({session.key}),
-        explains=frozenset({session.key, *((HORIZON,) * ((session.xmin_age or 0) >= NOTABLE_XIDS))}),
+        explains=frozenset({session.key, *_holds_back(session)}),
     )
+
+
+def horizon_of(database: str) -> str:
+    """The entity of what vacuum cannot remove in one database."""
+    return f"{HORIZON} of {database}"
+
+
+def _holds_back(session: Session) -> tuple[str, ...]:
+    return (horizon_of(session.database),) if (session.xmin_age or 0) >= NOTABLE_XIDS else ()
 
 
 def who(session: Session) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from alerts.grading import grade
 from alerts.rules import _horizon
-from alerts.rules._sessions import HORIZON, NOTABLE_XIDS, SessionParams
+from alerts.rules._sessions import HORIZON, NOTABLE_XIDS, SessionParams, horizon_of
 from collectors.xmin_horizon import Holder, XminHorizonReading
 from pgvigil.model.evidence import Evidence, Figure
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -100,8 +100,15 @@ def _finding(
         ),
         steps=_horizon.steps(holder),
         about=frozenset({_horizon.entity(holder)}),
-        explains=frozenset({_horizon.entity(holder), HORIZON}),
+        explains=frozenset({_horizon.entity(holder), *_holds_back(holder)}),
     )
+
+
+def _holds_back(holder: Holder) -> tuple[str, ...]:
+    """A session and a prepared transaction in their database, slots and standbys in all; none for catalogues alone."""
+    if holder.kind == "slot_catalog":
+        return ()
+    return (horizon_of(holder.database),) if holder.database else (HORIZON,)
 
 
 def _impact(holder: Holder) -> str:
@@ -128,6 +135,7 @@ RULE = Rule(
     watches=("xmin_horizon",),
     params=XminHorizonHeldParams,
     evaluate=evaluate,
+    absorbs=frozenset({"autovacuum_behind", "dead_tuples"}),
     doc=RuleDoc(
         meaning="Vacuum may remove a dead row only when nobody can see it any more. One old snapshot holds that back for"
         " all tables of its database; a replication slot or a standby for all of the server. Vacuum runs, and"
