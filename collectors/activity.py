@@ -4,6 +4,7 @@ Sessions that work or hold a transaction come row by row; idle ones only as coun
 have thousands. Ages are measured by the server's clock, so a clock that differs from ours does no harm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -187,6 +188,17 @@ def _read(reader: Reader) -> ActivityReading:
     )
 
 
+def _active(reading: ActivityReading) -> list[Session]:
+    """What the server works on: statements that run, parallel workers and autovacuum, without pgvigil's own."""
+    return [each for each in reading.sessions if each.state == "active" and not each.own]
+
+
+# Bounded: the server's own names. A session that waits for nothing is on a CPU, or wants to be.
+_WAITS: dict[str, Callable[[Session], str]] = {
+    "wait_event_type": lambda session: session.wait_event_type or "CPU",
+    "wait_event": lambda session: session.wait_event or "CPU",
+}
+
 COLLECTOR = Collector(
     name="activity",
     summary="Sessions by state, what they wait for, long and idle transactions, connection slots",
@@ -212,6 +224,21 @@ COLLECTOR = Collector(
             help="Connection slots that an ordinary role can get: max_connections without the reserved ones.",
             rows=lambda reading: (reading,),
             value=lambda reading: reading.usable,
+        ),
+        Family(
+            name="active_sessions",
+            help="Sessions that run a statement, by what they wait for; CPU: for nothing.",
+            rows=_active,
+            value=lambda _: 1,
+            labels=_WAITS,
+        ),
+        Family(
+            name="wait_samples",
+            help="Samples of active sessions by what they waited for, one of each session at each reading.",
+            rows=_active,
+            value=lambda _: 1,
+            labels=_WAITS,
+            summed=True,
         ),
     ),
 )

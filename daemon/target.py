@@ -15,7 +15,7 @@ from daemon.gauges import BLANK, OFF, gauges
 from daemon.home import Home, same_server
 from daemon.lanes.lane import Job, Lane, ServerLane
 from daemon.lanes.pool import Once, Pool
-from daemon.metrics.vitals import exported
+from daemon.metrics.vitals import Sums, exported
 from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, home_extensions, read
 from daemon.recorder import Recorder
@@ -77,6 +77,7 @@ class Target:
         self._scheduled = scheduled
         self._pipeline = pipeline
         self._recorder = recorder
+        self._sums: Sums = {}
         self._setup = Setup(name, recorder, lambda: pipeline.rules)
         self._home = Home(name, connect, home_extensions(scheduled.values()), self._look_around)
         self._stretching = Stretching(name, recorder, self._setup)
@@ -267,7 +268,7 @@ class Target:
         if collector.name == _FIRST:
             self._answered(snapshot.rows, ended, session)
         self._pipeline.remember(snapshot, collector, session.facts)
-        self._recorder.exported(collector.name, database, exported(snapshot, collector))
+        self._recorder.exported(collector.name, database, exported(snapshot, collector, self._sums))
         self._take(snapshot, session)
 
     def _take(self, snapshot: Snapshot[Any], session: Session) -> None:

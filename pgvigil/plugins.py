@@ -66,7 +66,8 @@ class Family(Generic[Payload]):
 
     Base units in the name, stamps and not ages. `labels` come after `target`, and after `database` where the
     collector reads each database. Their values are names from a bounded catalogue, never statements, addresses or
-    pids. A counter is the server's own, resets included; `rate()` handles those.
+    pids. A counter is the server's own, resets included; `rate()` handles those. With `summed` it is ours: what each
+    reading saw is added to what those before it did, since pgvigil began to read the target.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Family(Generic[Payload]):
     value: Callable[[Any], float | None]
     labels: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
     counter: bool = False
+    summed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,7 +168,7 @@ def _exported(collector: Collector[Any]) -> Iterator[str]:
     first = ("target",) if collector.lane is LaneKind.SERVER else ("target", "database")
     rows = [
         (
-            f"`pgvigil_{family.name}{'_total' * family.counter}`",
+            f"`pgvigil_{family.name}{'_total' * (family.counter or family.summed)}`",
             ", ".join((*first, *family.labels)),
             family.help,
         )

@@ -157,3 +157,18 @@ def _settled(reader: Reader) -> ActivityReading | None:
     reading = COLLECTOR.read(reader)
     pool = [group for group in reading.groups if group.application == "pool"]
     return reading if [(group.state, group.sessions) for group in pool] == [("idle", 40)] else None
+
+
+def test_active_sessions_are_profiled_by_what_they_wait_for(reader: Reader, each_database: Database) -> None:
+    """Idle ones and pgvigil's own are no part of it."""
+    (family,) = [family for family in COLLECTOR.families if family.name == "wait_samples"]
+
+    def waits() -> list[tuple[str, ...]]:
+        rows = family.rows(COLLECTOR.read(reader))
+        return [tuple(of(row) for of in family.labels.values()) for row in rows]
+
+    lock = "SELECT pg_advisory_lock(4711)"
+    with idle_in_transaction(each_database.dsn(), lock), blocked_session(each_database.dsn(), lock):
+        seen = waits()
+    assert ("Lock", "advisory") in seen
+    assert "Client" not in {wait_event_type for wait_event_type, _ in seen}

@@ -10,7 +10,7 @@ from collectors.settings import COLLECTOR
 from daemon.board import Board, TargetView
 from daemon.clock import system_now
 from daemon.metrics.exposition import Exposition
-from daemon.metrics.vitals import MOST_SAMPLES, exported
+from daemon.metrics.vitals import MOST_SAMPLES, Sums, exported
 from daemon.recorder import Recorder
 from pgvigil.model.availability import Availability
 from pgvigil.model.failure import Failure, FailureKind
@@ -58,7 +58,7 @@ class Watched:
 
     def read(self, *rows: Slot) -> None:
         taken = replace(snapshot(rows, "slots"), target=self.name)
-        self.recorder.exported("slots", None, exported(taken, families()))
+        self.recorder.exported("slots", None, exported(taken, families(), {}))
         self.recorder.availability(Availability(up=True), system_now())
 
 
@@ -140,4 +140,45 @@ def test_a_collector_that_is_switched_off_exports_nothing() -> None:
 def test_a_reading_of_a_database_says_which() -> None:
     of_databases = replace(families(), lane=LaneKind.DATABASES)
     taken = replace(snapshot((Slot("x", 5),), "slots"), database="shop")
-    assert 'database="shop"' in exported(taken, of_databases)[0].samples
+    assert 'database="shop"' in exported(taken, of_databases, {})[0].samples
+
+
+def test_what_is_summed_is_added_up_over_readings_and_outlives_a_reading_without_it() -> None:
+    """A sample of a session is an event: what the next reading does not see happened all the same."""
+    sampled = replace(
+        COLLECTOR,
+        families=(
+            Family(
+                name="wait_samples",
+                help="Samples.",
+                rows=lambda reading: reading,
+                value=lambda _: 1,
+                labels={"slot": attrgetter("name")},
+                summed=True,
+            ),
+        ),
+    )
+    sums: Sums = {}
+    readings = (Slot("a", 1), Slot("a", 1), Slot("b", 1)), (Slot("b", 1),), ()
+    texts = [exported(snapshot(rows, "slots"), sampled, sums) for rows in readings]
+    (last,) = texts[-1]
+    assert last.counter
+    assert last.samples.splitlines() == [
+        'pgvigil_wait_samples_total{slot="a",target="orders-prod"} 2.0',
+        'pgvigil_wait_samples_total{slot="b",target="orders-prod"} 2.0',
+    ]
+
+
+def test_what_is_summed_has_an_end() -> None:
+    sums: Sums = {("f", None): {(str(number),): 1.0 for number in range(MOST_SAMPLES)}}
+    family: Family[Any] = Family(
+        name="f",
+        help="F.",
+        rows=lambda reading: reading,
+        value=lambda _: 1,
+        labels={"slot": attrgetter("name")},
+        summed=True,
+    )
+    exported(snapshot((Slot("0", 1), Slot("new", 1)), "slots"), replace(COLLECTOR, families=(family,)), sums)
+    assert len(sums["f", None]) == MOST_SAMPLES
+    assert sums["f", None][("0",)] == 2.0
