@@ -2,11 +2,15 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 
+from pgvigil.postgres.session import Session
 from pgvigil.scratch.account import clean_environment
 from pgvigil.scratch.server import ScratchServer
+from tests.support import watching
 from tests.support.polling import poll
 from tests.support.servers import StartServer
 
@@ -68,6 +72,21 @@ def caught_up(primary: ScratchServer, standby: ScratchServer, *, deadline_s: flo
             deadline_s,
             message="the standby caught up",
         )
+
+
+@contextmanager
+def watched(primary: ScratchServer, standby: ScratchServer) -> Iterator[tuple[Session, Session]]:
+    """Sessions of the watch role on both."""
+    with closing(watching.watch(primary.dsn())) as on_primary:
+        with psycopg.connect(standby.dsn(), autocommit=True) as admin:
+            query = "SELECT count(*) FROM pg_roles WHERE rolname = %s"
+            poll(
+                lambda: admin.execute(query, [watching.ROLE]).fetchone() == (1,),
+                20,
+                message="the role is there",
+            )
+        with closing(watching.watch_standby(standby.dsn())) as on_standby:
+            yield on_primary, on_standby
 
 
 def promote(standby: ScratchServer) -> None:

@@ -6,6 +6,7 @@ For scenes of rules: stage the fault on a real server, `look`, see what fires; m
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,11 +19,12 @@ from daemon.reading import Scheduled, read
 from daemon.recorder import Recorder
 from daemon.settings.plugins import Plugins
 from daemon.statements import Statements, Unstored
+from pgvigil.model.facts import Facts
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
-from pgvigil.model.snapshot import Snapshot
+from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import LaneKind, Peer
 from pgvigil.postgres.session import Session
 from pgvigil.store import Store
@@ -112,6 +114,11 @@ class Vitals:
         return snapshot
 
     @property
+    def as_peer(self) -> Peer:
+        """For the scene of another server of the same cluster."""
+        return _Peer(self)
+
+    @property
     def open(self) -> dict[str, Incident]:
         """Incidents that have not resolved, pending ones too, by subject."""
         return {incident.subject: incident for incident in self.engine.open()}
@@ -129,3 +136,22 @@ class Vitals:
             for each in self.firing.values()
             if each.severity > Level.INFO
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """See `pgvigil.plugins.Peer`. It has answered whenever it was looked at."""
+
+    scene: Vitals
+    up: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.scene.target
+
+    @property
+    def facts(self) -> Facts | None:
+        return self.scene.pipeline.facts
+
+    def latest(self, feed: str, database: str | None = None) -> Snapshot[Any] | Delta[Any] | None:
+        return self.scene.pipeline.latest(feed, database)

@@ -53,12 +53,21 @@ def watch_dsn(dsn: str) -> str:
         admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), _PASSWORD))
         assert admin.execute(_MEMBER_OF, [ROLE]).fetchone() == (["pg_monitor"],)
         assert admin.execute(_POWERS, [ROLE]).fetchone() == (False,)
-    return make_conninfo(**{**conninfo_to_dict(dsn), "user": ROLE, "password": _PASSWORD})
+    return _as_role(dsn)
 
 
 def watch(dsn: str) -> Session:
     """A session as the daemon opens it, of the watch role. Close it."""
     return connect(Dsn.parse(watch_dsn(dsn)))
+
+
+def watch_standby(dsn: str) -> Session:
+    """The same on a standby that has replayed the making of the role on its primary."""
+    return connect(Dsn.parse(_as_role(dsn)))
+
+
+def _as_role(dsn: str) -> str:
+    return make_conninfo(**{**conninfo_to_dict(dsn), "user": ROLE, "password": _PASSWORD})
 
 
 def forbid_superusers(monkeypatch: pytest.MonkeyPatch) -> None:
