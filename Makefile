@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-matrix test-long bench bench-fleet soak soak-healthy lint types docs docs-check wheel-test check clean
+.PHONY: help setup demo test test-unit test-matrix test-long bench bench-cost bench-fleet soak soak-healthy lint types docs docs-check wheel-test check clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench: setup ## the promises in figures: promise, figure, holds yes or no
 
 bench-fleet: setup ## the same with 200 targets, some of them in trouble (15 minutes)
 	$(BIN)/python -m tests.bench fleet
+
+bench-cost: setup ## what each collector costs servers of every version; writes docs/reference/cost.md (15 minutes)
+	PGVIGIL_TEST_BINDIRS="$$($(BIN)/python -m tests.support.matrix)" $(BIN)/python -m tests.bench.bench_cost
 
 lint: setup ## ruff, check and format
 	$(BIN)/ruff check .

@@ -3,10 +3,12 @@
 A bigint sequence that feeds an int column fails at 2,147,483,647, long before the sequence ends: both are compared.
 
 Reading a sequence takes ROW EXCLUSIVE on it. Sequences with a lock that conflicts with it (ALTER SEQUENCE, DROP), held
-or waited for, are left out and counted; so are those that the role may not read.
+or waited for, are left out and counted; so are those that the role may not read. A statement keeps such a lock on each
+sequence that it read until it ends, and the server's table of locks has room for some thousands: it reads a part of them.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from pgvigil.problems import Problem
 from pgvigil.sql.identifiers import quote_identifier, quote_name
 
 MOST = 50  # sequences that are kept: those nearest to their end
+PART = 200  # sequences that one statement reads, and so locks
+_TIMEOUT_S, _BUDGET_S = 10.0, 30.0
 
 
 class Locked(NamedTuple):
@@ -33,6 +37,13 @@ class Counts(NamedTuple):
     sequences: int
     unreadable: int
     locked: int
+
+
+class Part(NamedTuple):
+    """Sequences with an oid from `first` on, and up to `last`."""
+
+    first: int
+    last: int
 
 
 class Sequence(NamedTuple):
@@ -69,8 +80,11 @@ class Sequence(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequencesReading:
+    """`unread` parts were not come to in time: so many times PART sequences at most."""
+
     sequences: tuple[Sequence, ...]
     counts: Counts
+    unread: int = 0
 
 
 LOCKED = Query(
@@ -101,6 +115,18 @@ COUNTS = Query(
     source="FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't'",
 )
 
+PARTS = Query(
+    name="sequences_parts",
+    row=Part,
+    columns=(Column("first", "min(oid)::int8"), Column("last", "max(oid)::int8")),
+    source=f"""
+    FROM (
+      SELECT seqrelid::int8 AS oid, (row_number() OVER (ORDER BY seqrelid) - 1) / {PART} AS part FROM pg_sequence
+    ) AS numbered
+    GROUP BY part ORDER BY part
+    """,
+)
+
 # A serial or identity column owns its sequence; a plain default only depends on it. A standby cannot read unlogged ones.
 SEQUENCES = Query(
     name="sequences",
@@ -119,7 +145,7 @@ SEQUENCES = Query(
         Column("of_column", "u.of_column", "Whether the column's type ends first.", "flag"),
         Column(
             "used_percent",
-            "(100 * (u.last_value::numeric - u.first_value) / nullif(u.limit_value - u.first_value, 0))::float8",
+            "coalesce(100 * (u.last_value::numeric - u.first_value) / nullif(u.limit_value - u.first_value, 0), 100)::float8",
             "Used, of the range up to where it fails.",
             "percent",
         ),
@@ -160,7 +186,8 @@ SEQUENCES = Query(
         SELECT CASE WHEN has_sequence_privilege(c.oid, 'SELECT,USAGE') AND c.oid <> ALL (%(locked)s::oid[])
                     THEN pg_sequence_last_value(c.oid) END AS last_value
       ) AS v
-      WHERE c.relpersistence = 'p' OR (c.relpersistence = 'u' AND NOT pg_is_in_recovery())
+      WHERE s.seqrelid BETWEEN %(first)s::int8::oid AND %(last)s::int8::oid
+        AND (c.relpersistence = 'p' OR (c.relpersistence = 'u' AND NOT pg_is_in_recovery()))
     ) AS u
     WHERE u.last_value IS NOT NULL AND (u.of_column OR NOT u.seqcycle)
     ORDER BY 12 DESC NULLS LAST, 1 LIMIT {MOST}
@@ -172,10 +199,26 @@ def read(reader: Reader) -> SequencesReading:
     """Raises `pgvigil.postgres.errors.ReadError`."""
     (locked,) = reader.rows(LOCKED)
     (counts,) = reader.rows(COUNTS, {"locked": locked.relations})
+    parts: tuple[Part, ...] = reader.rows(PARTS) if counts.sequences else ()
+    read_parts = tuple(_in_time(reader, parts, locked))
+    nearest = sorted((each for part in read_parts for each in part), key=_order)
     return SequencesReading(
-        sequences=reader.rows(SEQUENCES, {"locked": locked.relations}) if counts.sequences else (),
-        counts=counts,
+        sequences=tuple(nearest[:MOST]), counts=counts, unread=len(parts) - len(read_parts)
     )
+
+
+def _in_time(reader: Reader, parts: Iterable[Part], locked: Locked) -> Iterator[tuple[Sequence, ...]]:
+    began_s = time.monotonic()
+    for part in parts:
+        if time.monotonic() - began_s > _BUDGET_S:
+            return
+        parameters = {"locked": locked.relations, "first": part.first, "last": part.last}
+        yield reader.rows(SEQUENCES, parameters)
+
+
+def _order(sequence: Sequence) -> tuple[float, int]:
+    """The nearest to its end first."""
+    return -sequence.used_percent, sequence.oid
 
 
 def _samples(reading: SequencesReading) -> Iterable[Sample]:
@@ -199,8 +242,9 @@ COLLECTOR = Collector(
     summary="How much of their range sequences have used, and of the type of the column that they feed",
     lane=LaneKind.DATABASES,
     interval_s=1800.0,
-    timeout_s=10.0,
-    queries=(LOCKED, COUNTS, SEQUENCES),
+    timeout_s=_TIMEOUT_S,
+    budget_s=_BUDGET_S,
+    queries=(LOCKED, COUNTS, PARTS, SEQUENCES),
     read=read,
     tables={SEQUENCES.name: lambda reading: reading.sequences},
     series={"last_value": _samples},

@@ -46,8 +46,18 @@ def evaluate(
     rows: SequencesReading = reading.rows
     sequences = () if told_by_primary(context) else rows.sequences
     found = (_judged(row, params, context, database) for row in sequences)
-    covered = frozenset({database}) if database is not None else None
-    return Judgement(tuple(each for each in found if each is not None), Scope(databases=covered))
+    return Judgement(tuple(each for each in found if each is not None), _scope(rows, database))
+
+
+def _scope(reading: SequencesReading, database: str | None) -> Scope:
+    """One that is locked, or was not come to in time, has not recovered."""
+    databases = frozenset({database}) if database is not None else None
+    if not (reading.unread or reading.counts.locked):
+        return Scope(databases=databases)
+    seen = frozenset(f"sequence {each.shown}" for each in reading.sequences)
+    return Scope(
+        databases=databases, only=seen, reason="it could not be read: locked just now, or one of too many"
+    )
 
 
 def _judged(

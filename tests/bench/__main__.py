@@ -1,6 +1,6 @@
 """All promises in one table. Exits with 1 when one does not hold.
 
-python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, page; fleet takes a quarter of an hour
+python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, page, cost; fleet takes a quarter of an hour
 """
 
 import importlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.bench.figures import Figure, hold, machine
 
-BENCHES = ("start", "delivery", "soak", "target", "statements", "page")
+BENCHES = ("start", "delivery", "soak", "target", "statements", "page", "cost")
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collectors.sequences import COLLECTOR, Sequence
+from collectors.sequences import COLLECTOR, MOST, PART, Sequence
 from pgvigil.postgres.session import Session
 from pgvigil.sql.grants import Tier, script
 from tests.support.locks import idle_in_transaction
@@ -76,3 +76,17 @@ def test_a_sequence_that_is_being_altered_is_not_waited_for(reader: Session, sho
 
 def test_an_empty_database_has_none(reader: Session) -> None:
     assert COLLECTOR.read(reader).counts == (0, 0, 0)
+
+
+def test_many_are_read_in_parts_and_the_nearest_of_all_parts_are_kept(
+    reader: Session, shop: Database
+) -> None:
+    """A statement locks each sequence that it reads, and the server has room for some thousands of locks."""
+    shop.execute(
+        f"DO $$ BEGIN FOR n IN 1..{2 * PART} LOOP EXECUTE format('CREATE SEQUENCE s%s MAXVALUE 1000', n);"
+        " PERFORM setval(format('s%s', n)::regclass, n); END LOOP; END $$"
+    )
+    granted(shop)
+    reading = COLLECTOR.read(reader)
+    assert [each.name for each in reading.sequences[:2]] == [f"s{2 * PART}", f"s{2 * PART - 1}"]
+    assert (len(reading.sequences), reading.unread) == (MOST, 0)

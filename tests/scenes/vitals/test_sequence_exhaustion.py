@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from pgvigil.postgres.session import Session
 from pgvigil.sql.grants import Tier, script
+from tests.support.locks import idle_in_transaction
 from tests.support.servers import Database
 from tests.support.vitals import Vitals
 from tests.support.watching import ROLE, psql
@@ -90,3 +92,13 @@ def test_the_steps_run_as_they_stand(seen: Vitals, shop: Database, reader: Sessi
                 shop.execute(step.sql)
     seen.look(reader, after_s=HOUR)
     assert seen.open == {}
+
+
+def test_one_that_is_being_altered_has_not_recovered(seen: Vitals, shop: Database, reader: Session) -> None:
+    shop.execute("SELECT setval('ids', 2147483000)")
+    seen.look(reader)
+    with idle_in_transaction(shop.dsn(), "ALTER SEQUENCE ids INCREMENT 2"):
+        seen.look(reader, after_s=HOUR)
+        assert seen.open["sequence public.ids"].state is State.UNKNOWN
+    seen.look(reader, after_s=HOUR)
+    assert seen.firing["sequence public.ids"].severity is Level.CRITICAL
