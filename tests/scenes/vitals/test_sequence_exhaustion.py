@@ -97,8 +97,9 @@ def test_the_steps_run_as_they_stand(seen: Vitals, shop: Database, reader: Sessi
 def test_one_that_is_being_altered_has_not_recovered(seen: Vitals, shop: Database, reader: Session) -> None:
     shop.execute("SELECT setval('ids', 2147483000)")
     seen.look(reader)
-    with idle_in_transaction(shop.dsn(), "ALTER SEQUENCE ids INCREMENT 2"):
+    with idle_in_transaction(shop.dsn(), "ALTER SEQUENCE ids INCREMENT 2") as altering:
         seen.look(reader, after_s=HOUR)
         assert seen.open["sequence public.ids"].state is State.UNKNOWN
+        altering.connection.rollback()
     seen.look(reader, after_s=HOUR)
     assert seen.firing["sequence public.ids"].severity is Level.CRITICAL
