@@ -46,11 +46,12 @@ def _read(reader: Reader) -> tuple[Slru, ...]:
 
 
 def _family(name: str, text: str, value: Callable[[Slru], float]) -> Family[tuple[Slru, ...]]:
+    """What never happened is not exported: most caches are never used."""
     return Family(
         name=f"slru_{name}",
         help=text,
         rows=lambda rows: rows,
-        value=value,
+        value=lambda row: value(row) or None,
         labels={"slru": lambda row: row.name},
         counter=True,
     )

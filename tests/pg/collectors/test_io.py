@@ -28,3 +28,11 @@ def test_times_are_exported_in_seconds(reader: Session) -> None:
     (family,) = [each for each in COLLECTOR.families if each.name == "io_fsync_seconds"]
     for row in rows:
         assert family.value(row) == (None if row.fsync_time_ms is None else row.fsync_time_ms / 1000)
+
+
+def test_what_never_happened_is_not_exported(reader: Session) -> None:
+    """Hundreds of zeros a server would be most of what a scrape carries."""
+    rows = COLLECTOR.read(reader)
+    values = [family.value(row) for family in COLLECTOR.families for row in family.rows(rows)]
+    assert 0 not in values
+    assert any(values) or not rows
