@@ -85,7 +85,7 @@ def test_the_way_from_a_bare_server_to_statement_statistics(
     file = doctor.write(server.dsn())
     found = doctor.look(file)
     assert found.problems.keys() == {"extension-not-preloaded", "extension-missing", "rule-cannot-fire"}
-    assert "slow_query cannot fire" in found.problems["rule-cannot-fire"].sentence
+    assert "slow_query, statement_evictions cannot fire" in found.problems["rule-cannot-fire"].sentence
     run(server, found.problems["extension-not-preloaded"].fix)
     server.restart()
     found = doctor.look(file)
@@ -196,7 +196,7 @@ def test_privileges_are_mended_by_their_fixes(
         for problem in each.problems
         if problem.slug == "rule-cannot-fire"
     }
-    assert "shop: slow_query cannot fire, because of privilege-missing." in blind
+    assert "shop: slow_query, statement_evictions cannot fire, because of privilege-missing." in blind
     run(
         own_server,
         *(found.problems[slug].fix for slug in sorted(found.problems) if slug != "rule-cannot-fire"),

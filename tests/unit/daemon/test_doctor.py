@@ -351,7 +351,9 @@ def blind(slug: str, **unread: Problem) -> list[str]:
 
 def test_a_rule_cannot_fire_without_its_reading_and_the_others_can() -> None:
     missing = extension_missing("shop", "pg_stat_statements", "statements")
-    assert blind("", statements=missing) == ["shop: slow_query cannot fire, because of extension-missing."]
+    assert blind("", statements=missing) == [
+        "shop: slow_query, statement_evictions cannot fire, because of extension-missing."
+    ]
 
 
 def test_what_counts_sessions_goes_on_where_their_states_are_hidden() -> None:
@@ -366,7 +368,7 @@ def test_what_stops_a_reading_is_named_before_what_hides_a_part_of_it() -> None:
     stopped = Problem(slug="statements-not-tracked", sentence="", fix="Track them.")
     hidden = Problem(slug="not-pg-monitor", sentence="", fix="Grant it.")
     found = [each.sentence for each in blind_rules("shop", rules(), {}, [hidden, stopped])]
-    assert "shop: slow_query cannot fire, because of statements-not-tracked." in found
+    assert "shop: slow_query, statement_evictions cannot fire, because of statements-not-tracked." in found
 
 
 def test_nothing_is_known_of_what_was_never_read() -> None:
