@@ -20,6 +20,7 @@ WITH indexes AS (
   JOIN pg_am AS am ON am.oid = x.relam
   LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
   WHERE i.indisvalid AND i.indisready AND i.indislive AND NOT i.indisexclusion
+    AND x.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
 ), ranked AS (
   SELECT indexrelid, conname, contype, referenced, relispartition, indisreplident,
          first_value(indexrelid) OVER same AS kept, row_number() OVER same AS rank
@@ -40,7 +41,7 @@ SELECT format('index %I.%I', n.nspname, x.relname) AS subject,
        'Every write to the table maintains both, and queries need only one of them.' AS impact,
        NULL AS cause,
        ARRAY[['Keep', format('%I', k.relname)], ['Size', pg_size_pretty(size.bytes)],
-             ['Constraint', d.conname], ['Scanned', format('%s times', s.idx_scan)]] AS figures,
+             ['Constraint', d.conname], ['Scanned', format('%s times', pg_stat_get_numscans(x.oid))]] AS figures,
        CASE
          WHEN d.referenced THEN ARRAY[[format('Foreign keys refer to both %I and %I: point them at the second one,'
            ' then drop the constraint of the first.', x.relname, k.relname), NULL]]
@@ -62,7 +63,6 @@ JOIN pg_namespace AS n ON n.oid = x.relnamespace
 JOIN pg_class AS k ON k.oid = d.kept
 JOIN pg_index AS i ON i.indexrelid = x.oid
 JOIN pg_class AS t ON t.oid = i.indrelid
-LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = x.oid
 CROSS JOIN LATERAL (
   WITH RECURSIVE below AS (
     SELECT x.oid

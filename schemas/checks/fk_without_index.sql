@@ -34,12 +34,12 @@ SELECT format('foreign key %I.%I.%I', n.nspname, t.relname, k.conname) AS subjec
        format('%I.%I', n.nspname, t.relname) AS relation,
        format('Foreign key %I of %I.%I (%s) has no index on (%s)', k.conname, n.nspname, t.relname,
               pg_size_pretty(child.bytes), columns.names) AS summary,
-       format('Each row deleted from %I.%I reads all of %I.%I; %s were deleted in %s days.', pn.nspname, p.relname,
+       format('Each row deleted from %I.%I reads all of %I.%I; %s were deleted in %sd.', pn.nspname, p.relname,
               n.nspname, t.relname, parent.deleted, round(days.count)) AS impact,
        NULL AS cause,
        ARRAY[['Refers to', format('%I.%I', pn.nspname, p.relname)],
              ['Size', pg_size_pretty(child.bytes)],
-             ['Rows there', format('%s deleted, %s updated in %s days', parent.deleted, parent.updated,
+             ['Rows there', format('%s deleted, %s updated in %sd', parent.deleted, parent.updated,
                                    round(days.count))],
              ['Read for deletes', pg_size_pretty((parent.deleted / days.count * child.bytes)::bigint) || ' a day']]
          AS figures,
@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT h.inhrelid FROM below JOIN pg_inherits AS h ON h.inhparent = below.oid
   )
-  SELECT coalesce(sum(s.n_tup_del), 0) AS deleted, coalesce(sum(s.n_tup_upd), 0) AS updated
-  FROM below JOIN pg_stat_all_tables AS s ON s.relid = below.oid
+  SELECT sum(pg_stat_get_tuples_deleted(below.oid)) AS deleted, sum(pg_stat_get_tuples_updated(below.oid)) AS updated
+  FROM below
 ) AS parent
 WHERE t.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';

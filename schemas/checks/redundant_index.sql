@@ -23,6 +23,7 @@ WITH indexes AS (
   JOIN pg_class AS x ON x.oid = i.indexrelid
   JOIN pg_am AS am ON am.oid = x.relam
   WHERE am.amname = 'btree' AND i.indisvalid AND i.indisready AND i.indislive
+    AND x.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
 ), pairs AS (
   SELECT DISTINCT ON (a.indexrelid) a.*, b.indexrelid AS longer, b.relname AS longer_name
   FROM indexes AS a
@@ -47,10 +48,12 @@ SELECT format('index %I.%I', n.nspname, p.relname) AS subject,
        format('Index %I (%s) on %I.%I is the beginning of %I', p.relname, pg_size_pretty(size.bytes), n.nspname,
               t.relname, p.longer_name) AS summary,
        'Every write to the table maintains both, and the longer one serves the same queries.' AS impact,
-       NULL AS cause,
+       CASE WHEN pg_stat_get_numscans(p.longer) = 0
+            THEN 'The longer one has not been used so far: if it is to go, keep this one.' END AS cause,
        ARRAY[['Covered by', format('%I', p.longer_name)], ['Size', pg_size_pretty(size.bytes)],
              ['Size of the longer one', pg_size_pretty(size.longer_bytes)],
-             ['Scanned', format('%s times, the longer one %s times', s.idx_scan, l.idx_scan)]] AS figures,
+             ['Scanned', format('%s times, the longer one %s times', pg_stat_get_numscans(p.indexrelid),
+                               pg_stat_get_numscans(p.longer))]] AS figures,
        ARRAY[['Drop it.', format('DROP INDEX %s%I.%I', CASE WHEN p.relkind = 'I' THEN '' ELSE 'CONCURRENTLY ' END,
               n.nspname, p.relname)]] AS steps,
        ARRAY[t.oid, p.indexrelid, p.longer] AS relations,
@@ -60,8 +63,6 @@ SELECT format('index %I.%I', n.nspname, p.relname) AS subject,
 FROM pairs AS p
 JOIN pg_class AS t ON t.oid = p.indrelid
 JOIN pg_namespace AS n ON n.oid = t.relnamespace
-LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = p.indexrelid
-LEFT JOIN pg_stat_all_indexes AS l ON l.indexrelid = p.longer
 CROSS JOIN LATERAL (
   WITH RECURSIVE below AS (
     SELECT of.oid AS root, of.oid FROM unnest(ARRAY[p.indexrelid, p.longer]) AS of (oid)

@@ -12,6 +12,8 @@ WITH RECURSIVE up AS (
   UNION ALL
   SELECT up.oid, h.inhparent FROM up JOIN pg_class AS c ON c.oid = up.above AND c.relispartition
   JOIN pg_inherits AS h ON h.inhrelid = up.above
+), roots AS (
+  SELECT up.oid, up.above AS root FROM up JOIN pg_class AS c ON c.oid = up.above WHERE NOT c.relispartition
 ), published AS (
   SELECT up.oid, p.pubname
   FROM up
@@ -36,9 +38,9 @@ WITH RECURSIVE up AS (
               JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = key.attnum
               WHERE NOT a.attnotnull
             )) AS usable,
-         (SELECT up.above FROM up JOIN pg_class AS c ON c.oid = up.above
-          WHERE up.oid = t.oid AND NOT c.relispartition) AS root
+         roots.root
   FROM published
+  JOIN roots ON roots.oid = published.oid
   JOIN pg_class AS t ON t.oid = published.oid
   JOIN pg_namespace AS n ON n.oid = t.relnamespace
   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND t.relreplident <> 'f'
@@ -47,7 +49,11 @@ WITH RECURSIVE up AS (
       WHERE i.indrelid = t.oid AND i.indisvalid AND i.indimmediate
         AND CASE t.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
     )
-  GROUP BY t.oid, n.nspname
+  GROUP BY t.oid, t.relname, t.relreplident, n.nspname, roots.root
+), publications AS (
+  SELECT t.root, string_agg(DISTINCT format('%I', name), ', ' ORDER BY format('%I', name)) AS names
+  FROM tables AS t, unnest(t.publications) AS name
+  GROUP BY t.root
 )
 SELECT format('table %I.%I', rn.nspname, r.relname) AS subject,
        format('%I.%I', rn.nspname, r.relname) AS relation,
@@ -64,10 +70,8 @@ SELECT format('table %I.%I', rn.nspname, r.relname) AS subject,
        '{}'::json AS measures,
        told.changed::float8 AS weight
 FROM (
-  SELECT t.root, count(*) AS count, array_agg(t.oid) AS relations,
-         (SELECT string_agg(DISTINCT format('%I', name), ', ' ORDER BY format('%I', name))
-          FROM tables AS o, unnest(o.publications) AS name WHERE o.root = t.root) AS publications,
-         coalesce(sum(s.n_tup_upd + s.n_tup_del), 0) AS changed,
+  SELECT t.root, count(*) AS count, array_agg(t.oid) AS relations, min(p.names) AS publications,
+         sum(pg_stat_get_tuples_updated(t.oid) + pg_stat_get_tuples_deleted(t.oid)) AS changed,
          CASE WHEN bool_or(t.relreplident = 'n') THEN 'The replica identity is set to NOTHING.'
               WHEN bool_or(t.relreplident = 'i') THEN 'The index that was the replica identity is gone or not valid.'
               ELSE 'It has no primary key, which is the identity by default.' END AS cause,
@@ -78,7 +82,7 @@ FROM (
                 ELSE format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', t.nspname, t.relname, t.usable) END,
            E';\n' ORDER BY t.nspname, t.relname) END AS commands
   FROM tables AS t
-  LEFT JOIN pg_stat_all_tables AS s ON s.relid = t.oid
+  JOIN publications AS p ON p.root = t.root
   GROUP BY t.root
 ) AS told
 JOIN pg_class AS r ON r.oid = told.root

@@ -22,6 +22,7 @@ WITH since AS (
   FROM pg_index AS i
   JOIN pg_class AS x ON x.oid = i.indexrelid
   WHERE i.indisvalid AND i.indisready AND i.indislive AND NOT x.relispartition
+    AND x.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
     AND NOT (i.indisunique OR i.indisexclusion OR i.indisreplident OR i.indisclustered)
     AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid)
     AND NOT EXISTS (
@@ -51,7 +52,8 @@ SELECT format('index %I.%I', n.nspname, u.relname) AS subject,
        format('Index %I (%s) on %I.%I has not been used for %s days', u.relname, pg_size_pretty(u.bytes), n.nspname,
               t.relname, floor(u.unused_s / 86400)) AS summary,
        format('Writes maintain it (%s rows written since the statistics began), and no query gains by it.',
-              coalesce(w.n_tup_ins + w.n_tup_upd + w.n_tup_del, 0)) AS impact,
+              pg_stat_get_tuples_inserted(t.oid) + pg_stat_get_tuples_updated(t.oid)
+              + pg_stat_get_tuples_deleted(t.oid)) AS impact,
        CASE WHEN u.of_expression THEN 'It is on an expression: the planner may use the statistics that it gives.' END
          AS cause,
        ARRAY[['Size', pg_size_pretty(u.bytes)],
@@ -68,6 +70,5 @@ SELECT format('index %I.%I', n.nspname, u.relname) AS subject,
 FROM used AS u
 JOIN pg_class AS t ON t.oid = u.indrelid
 JOIN pg_namespace AS n ON n.oid = t.relnamespace
-LEFT JOIN pg_stat_all_tables AS w ON w.relid = t.oid
 WHERE (u.scans = 0 OR u.last_scan < now() - interval '7 days')
   AND t.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';

@@ -1,6 +1,7 @@
 """schema_checks: every check in its frame on real servers; one that fails loses no other, and none waits for DDL."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -8,15 +9,17 @@ import pytest
 from alerts.rules._checks import RULES
 from collectors.constraints import COLLECTOR as CONSTRAINTS
 from pgvigil.model.failure import Failure, FailureKind
+from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.query import Query
-from pgvigil.postgres.session import Session
+from pgvigil.postgres.session import Session, connect
 from schemas.catalogue import checks
 from schemas.collectors.schema_checks import COLLECTOR, QUERIES, SchemaReading, read
 from schemas.rows import MOST_KNOWN, MOST_TOLD
+from tests.support import watching
 from tests.support.locks import idle_in_transaction
 from tests.support.readings import context, snapshot
-from tests.support.servers import Database
+from tests.support.servers import Database, Server
 
 
 class Faulty:
@@ -141,3 +144,24 @@ def test_its_queries_are_those_of_the_files() -> None:
     assert QUERIES.keys() == checks().keys() == RULES.keys()
     assert COLLECTOR.queries[0] is CONSTRAINTS.queries[0], "the locked relations are asked for in one way"
     assert SchemaReading().found == {}
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_names_of_another_encoding_come_whole(encoding: str, server: Server) -> None:
+    name = f"schema_{encoding.lower()}"
+    with server.connect() as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            with server.connect(name, client_encoding="UTF8") as connection:
+                connection.execute("CREATE TABLE cafés (id int PRIMARY KEY, b int)")
+                connection.execute("CREATE INDEX bé ON cafés (b); CREATE INDEX ça ON cafés (b)")
+            with closing(connect(Dsn.parse(watching.watch_dsn(server.dsn())), database=name)) as session:
+                reading = COLLECTOR.read(session)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert reading.failed == {}
+    (row,) = reading.found["duplicate_index"]
+    assert row.subject == 'index public."ça"'
+    assert row.steps == [["Drop it.", 'DROP INDEX CONCURRENTLY public."ça"']]

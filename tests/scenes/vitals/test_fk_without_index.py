@@ -29,7 +29,7 @@ def test_deletes_that_read_a_table_each_fire_a_warning_and_resolve(vitals: Make,
     )
     assert incident.severity is Level.WARNING
     assert incident.summary == "Foreign key of_customer of public.orders (40 kB) has no index on (customer)"
-    assert "2000 were deleted in 1 days" in incident.evidence.impact
+    assert "2000 were deleted in 1d" in incident.evidence.impact
 
 
 def test_without_deletes_it_is_only_info(vitals: Make, database: Database) -> None:
