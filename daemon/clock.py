@@ -65,8 +65,8 @@ class Ticker:
     def cancel(self, name: str) -> None:
         """No more ticks, but for one that is just being called."""
         with self._planning:
-            del self._first_after_s[name]
-            self._scheduler.remove_job(name)
+            if self._first_after_s.pop(name, None) is not None:
+                self._scheduler.remove_job(name)
 
     def replan(self) -> None:
         """Plan every job anew from the wall clock as it is now, spread over time as at the start."""
@@ -80,7 +80,10 @@ class Ticker:
         self._scheduler.start()
 
     def stop(self) -> None:
+        """For good: nothing is planned anew, should the clock be stepped meanwhile."""
         self._beat_mono_s = None
+        with self._planning:
+            self._first_after_s.clear()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 

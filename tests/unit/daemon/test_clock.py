@@ -58,3 +58,12 @@ def test_a_fleet_stays_spread_after_the_wall_clock_stepped() -> None:
         poll(lambda: ticks == ["early", "late"] * 2, 5)
     finally:
         ticker.stop()
+
+
+def test_a_step_of_the_clock_while_everything_stops_is_nothing() -> None:
+    ticker = Ticker(system_now)
+    ticker.every("t", 60.0, lambda: None)
+    ticker.start()
+    ticker.stop()
+    ticker.replan()
+    ticker.cancel("t")
