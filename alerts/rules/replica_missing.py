@@ -130,6 +130,7 @@ RULE = Rule(
     watches=("replication",),
     params=ReplicaMissingParams,
     evaluate=evaluate,
+    absorbs=frozenset({"slot_inactive"}),
     doc=RuleDoc(
         meaning="A standby that streamed from this primary is not connected any more. pgvigil remembers who was there, also"
         " over its own restarts. A standby is known by the name that it gives itself (application_name or cluster_name),"
