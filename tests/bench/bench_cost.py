@@ -10,8 +10,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import psycopg
 
 from pgvigil.plugins import Collector, LaneKind, TargetKind
 from pgvigil.postgres.dsn import Dsn
+from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.session import Session, connect
 from pgvigil.registry import collectors
 from pgvigil.scratch import binaries
@@ -63,6 +64,10 @@ _SPENT = """
 _LOCKS = "SELECT mode, count(*) FROM pg_locks WHERE pid = %s AND locktype = 'relation' GROUP BY mode"
 
 
+Ask = Callable[..., Any]
+Measured = tuple[dict[str, "Cost"], tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Of one reading, on the average: planning and execution. `empty_ms` is that of a database with nothing in it.
@@ -84,6 +89,7 @@ class Bench:
     def __init__(self, server: ScratchServer) -> None:
         self._dsn = watching.watch_dsn(server.dsn(HOME))
         self._admin = psycopg.connect(server.dsn(HOME), autocommit=True)
+        self.failures: list[str] = []
 
     def close(self) -> None:
         self._admin.close()
@@ -93,7 +99,7 @@ class Bench:
         with closing(self._connect(HOME)) as session:
             if collector.extension is not None and collector.extension not in session.facts.extensions:
                 return None
-            locks = self._locks(session, collector)
+        locks = self._locks(collector)
         ms, temp_blocks, shared_blocks = self._spent(collector, HOME)
         visits = collector.lane is not LaneKind.SERVER
         return Cost(
@@ -110,48 +116,63 @@ class Bench:
 
     def _spent(self, collector: Collector[Any], database: str) -> tuple[float, float, float]:
         """Milliseconds, temporary and shared blocks of a reading; of databases each is on a connection of its own."""
-        with self._session(collector, database) as session:
-            collector.read(session)
+        self._read(collector, database, 1)
         self._admin.execute("SELECT pg_stat_statements_reset()")
         if collector.lane is LaneKind.SERVER:
-            with self._session(collector, database) as session:
-                for _ in range(READINGS):
-                    collector.read(session)
+            self._read(collector, database, READINGS)
         else:
             for _ in range(READINGS):
-                with self._session(collector, database) as session:
-                    collector.read(session)
+                self._read(collector, database, 1)
         row = self._admin.execute(_SPENT, [watching.ROLE]).fetchone()
         assert row is not None
         ms, temp_blocks, shared_blocks = (float(value) / READINGS for value in row)
         return ms, temp_blocks, shared_blocks
 
+    def _read(self, collector: Collector[Any], database: str, times: int) -> None:
+        with self._session(collector, database) as session, suppress(ReadError):  # it is kept, see there
+            for _ in range(times):
+                collector.read(session)
+
     @contextmanager
     def _session(self, collector: Collector[Any], database: str) -> Iterator[Session]:
+        """Failures are kept: a collector may bear one of a part, and a statement that was ended is in no account."""
         with closing(self._connect(database)) as session, session.within(collector.timeout_s):
+            session._channel.ask = self._noted(session._channel.ask)  # type: ignore[method-assign]
             yield session
 
-    def _locks(self, session: Session, collector: Collector[Any]) -> dict[str, int]:
+    def _noted(self, ask: Ask) -> Ask:
+        def noted(text: str, *given: Any, **named: Any) -> Any:
+            try:
+                return ask(text, *given, **named)
+            except ReadError as error:
+                self.failures.append(f"{text[:60]}: {error}")
+                raise
+
+        return noted
+
+    def _locks(self, collector: Collector[Any]) -> dict[str, int]:
         """By mode, the most that one of the statements takes: each is held in a transaction until they are counted."""
-        channel, connection = session._channel, session._channel._connection
-        ask, found = channel.ask, Counter[str]()
+        found = Counter[str]()
+        with self._session(collector, HOME) as session:
+            channel, connection = session._channel, session._channel._connection
+            ask = channel.ask
 
-        def counted(*given: Any, **named: Any) -> Any:
-            answer = ask(*given, **named)
-            for mode, locks in self._admin.execute(_LOCKS, [session.backend_pid]).fetchall():
-                found[mode] = max(found[mode], locks)
-            connection.rollback()
-            return answer
+            def counted(*given: Any, **named: Any) -> Any:
+                answer = ask(*given, **named)
+                for mode, locks in self._admin.execute(_LOCKS, [session.backend_pid]).fetchall():
+                    found[mode] = max(found[mode], locks)
+                connection.rollback()
+                return answer
 
-        connection.autocommit = False
-        channel.ask = counted  # type: ignore[method-assign]
-        with session.within(collector.timeout_s):
-            collector.read(session)
+            connection.autocommit = False
+            channel.ask = counted  # type: ignore[method-assign]
+            with suppress(ReadError):  # kept above
+                collector.read(session)
         return dict(found)
 
 
-def measure(chosen: Binaries) -> dict[str, Cost]:
-    """What each collector costs a filled server of that version."""
+def measure(chosen: Binaries) -> Measured:
+    """What each collector costs a filled server of that version, and what failed."""
     print(f"PostgreSQL {chosen.version}: filling", flush=True)
     wanted = [each for each in collectors().values() if each.fits(TargetKind.POSTGRES)]
     with many(chosen) as server, closing(Bench(server)) as bench:
@@ -161,10 +182,11 @@ def measure(chosen: Binaries) -> dict[str, Cost]:
             f"  {name:<24} {cost.ms:8.2f} ms {cost.shared_blocks:8.0f} blocks {cost.locks:4} {cost.strongest}",
             flush=True,
         )
-    return found
+    print(*bench.failures, sep="\n", flush=True)
+    return found, tuple(bench.failures)
 
 
-def judged(version: str, found: dict[str, Cost]) -> list[Figure]:
+def judged(version: str, found: dict[str, Cost], failures: Sequence[str]) -> list[Figure]:
     every_s = {name: each.interval_s for name, each in collectors().items()}
     often = {
         name: cost.ms
@@ -181,6 +203,7 @@ def judged(version: str, found: dict[str, Cost]) -> list[Figure]:
     return [
         Figure(f"{where}: the dearest reading ({dearest})", often.get(dearest, 0.0), MOST_MS, "ms"),
         Figure(f"{where}: all of them, with 200 databases", a_second / 10, 1.0, "% of a core"),
+        Figure(f"{where}: statements that failed", len(failures), 0),
         Figure(f"{where}: temporary blocks of all readings", temp_blocks, 0),
         Figure(f"{where}: collectors whose locks are in anybody's way", stronger, 0),
         Figure(
@@ -191,7 +214,7 @@ def judged(version: str, found: dict[str, Cost]) -> list[Figure]:
 
 def figures() -> list[Figure]:
     chosen = binaries.best()
-    return judged(str(chosen.major), measure(chosen))
+    return judged(str(chosen.major), *measure(chosen))
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -213,7 +236,7 @@ what asking for their last value takes; at most {MOST_LOCKS:,} locks in a statem
 """
 
 
-def page(at: str, costs: dict[str, dict[str, Cost]]) -> str:
+def page(at: str, costs: dict[str, dict[str, Cost]], found: Sequence[Figure]) -> str:
     """Markdown, a row for each collector; `costs` by version, the newest last."""
     versions = list(costs)
     newest = costs[versions[-1]]
@@ -223,22 +246,17 @@ def page(at: str, costs: dict[str, dict[str, Cost]]) -> str:
         f"|---|---|{'---|' * (len(versions) + 3)}",
     ]
     for name in sorted({name for each in costs.values() for name in each}):
-        each_ms = [f"{found[name].ms:.1f}" if name in found else "" for found in costs.values()]
+        each_ms = [f"{each[name].ms:.1f}" if name in each else "" for each in costs.values()]
         last = newest.get(name)
         empty = "" if last is None or last.empty_ms is None else f"{last.empty_ms:.1f}"
         rest = f"{last.shared_blocks} | {last.locks}" if last else " | "
         every = format_duration(known[name].interval_s)
         lines.append(f"| {name} | {every} | {' | '.join(each_ms)} | {empty} | {rest} |")
-    return _HEAD.format(at=at, machine=machine(), but=_exceptions(costs)) + "\n".join(lines) + "\n"
+    return _HEAD.format(at=at, machine=machine(), but=_exceptions(found)) + "\n".join(lines) + "\n"
 
 
-def _exceptions(costs: dict[str, dict[str, Cost]]) -> str:
-    wrong = [
-        f"{figure.what} ({figure.measured:.1f})"
-        for version, found in costs.items()
-        for figure in judged(version, found)
-        if not figure.holds
-    ]
+def _exceptions(found: Sequence[Figure]) -> str:
+    wrong = [f"{figure.what} ({figure.measured:.1f})" for figure in found if not figure.holds]
     return f" Not held: {'; '.join(wrong)}." if wrong else ""
 
 
@@ -261,14 +279,23 @@ def _mode(name: str) -> str:
 def main(majors: list[str]) -> int:
     chosen = sorted(
         (each for each in servers.installations() if not majors or str(each.major) in majors),
-        key=lambda each: each.major,
+        key=lambda each: -each.major,
     )
-    costs = {str(each.major): measure(each) for each in chosen}
-    if not majors:
-        at = datetime.now(UTC).date().isoformat()
-        (FOLDER / "cost.md").write_text(page(at, costs), encoding="utf-8")
-        (FOLDER / "cost.json").write_text(written(at, costs), encoding="utf-8")
-    return hold([figure for version, found in costs.items() for figure in judged(version, found)])
+    measured: dict[str, Measured] = {}
+    found: list[Figure] = []
+    for each in chosen:
+        measured = {str(each.major): measure(each)} | measured
+        found = [figure for version, told in measured.items() for figure in judged(version, *told)]
+        if not majors:
+            _write(measured, found)
+    return hold(found)
+
+
+def _write(measured: dict[str, Measured], found: Sequence[Figure]) -> None:
+    at = datetime.now(UTC).date().isoformat()
+    costs = {version: each for version, (each, _) in measured.items()}
+    (FOLDER / "cost.md").write_text(page(at, costs, found), encoding="utf-8")
+    (FOLDER / "cost.json").write_text(written(at, costs), encoding="utf-8")
 
 
 if __name__ == "__main__":

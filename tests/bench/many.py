@@ -19,12 +19,12 @@ SETTINGS = {
 }
 _BATCH = 500  # statements in one transaction
 
-# Of the relations 200 are partitions and one in eight has rows; one in ten refers to another one, and one in a hundred
+# Of the relations 200 are partitions, one in four has a TOAST table, one in eight has rows; one in ten refers to another one, and one in a hundred
 # of those references was never validated.
 _TABLE = """
 DO $$ BEGIN
   FOR n IN {first}..{last} LOOP
-    EXECUTE format('CREATE TABLE t%s (id int, other int, note text)', n);
+    EXECUTE format('CREATE TABLE t%s (id int, other int, note %s)', n, CASE WHEN n % 4 = 0 THEN 'text' ELSE 'varchar(20)' END);
     IF n % 8 = 0 OR n = 2 THEN EXECUTE format('INSERT INTO t%s SELECT n, n, n FROM generate_series(1, 20) n', n); END IF;
   END LOOP;
 END $$
