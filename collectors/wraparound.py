@@ -130,7 +130,7 @@ def _checkpointed(reader: Reader) -> Checkpointed | None:
     try:
         (row,) = reader.rows(CHECKPOINTED)
     except ReadError as error:
-        if error.failure.kind is not FailureKind.PRIVILEGE:
+        if error.failure.kind not in {FailureKind.PRIVILEGE, FailureKind.MISSING}:
             raise
         return None
     checkpointed: Checkpointed = row

@@ -17,7 +17,9 @@ class Change:
 
 
 class Following:
-    """Follows the databases that `wants` says yes to; of templates only those that `named` has, literally."""
+    """Follows the databases that `wants` says yes to; of templates, and of those that a managed service keeps for
+    itself, only what `named` has, literally.
+    """
 
     def __init__(self, wants: Callable[[str], bool], named: Sequence[str] = ()) -> None:
         self.want(wants, named)
@@ -55,7 +57,8 @@ class Following:
         return tuple(name for name, reason in self.not_covered.items() if reason == LACKS_CONNECT)
 
     def _wants(self, database: Database) -> bool:
-        return self._by_name(database.name) and (not database.template or database.name in self._named)
+        hidden = database.template or database.of_service
+        return self._by_name(database.name) and (not hidden or database.name in self._named)
 
     @staticmethod
     def _obstacle(database: Database) -> str | None:

@@ -27,6 +27,7 @@ class Recorder:
         self._fresh_mono_s: dict[Key, float] = {}  # since then it is late: read, expected, or not to be had
         self._problems: dict[str, Problem] = {}
         self._exported: dict[Key, tuple[Exported, ...]] = {}
+        self._excused: set[Key] = set()
         self._closed = False
 
     @property
@@ -72,6 +73,7 @@ class Recorder:
             known: dict[Key, Any]
             for known in (self._collectors, self._fresh_mono_s, self._exported):
                 known.pop(key, None)
+            self._excused.discard(key)
 
     def succeeded(self, collector: str, database: str | None, duration_s: float, moment: Moment) -> None:
         with self._lock:
@@ -79,6 +81,7 @@ class Recorder:
             before = self._collectors.get(key)
             if before is None:  # forgotten while it was being read
                 return
+            self._excused.discard(key)
             self._fresh_mono_s[key] = moment.mono_s
             self._collectors[key] = replace(
                 before,
@@ -99,12 +102,16 @@ class Recorder:
         if key in self._exported:
             self._exported[key] = tuple(each for each in self._exported[key] if each.counter)
 
-    def failed(self, collector: str, database: str | None, failure: Failure) -> None:
+    def failed(
+        self, collector: str, database: str | None, failure: Failure, *, excused: bool = False
+    ) -> None:
+        """`excused`: nobody can mend it, so that the reading does not count as late."""
         with self._lock:
             key = (collector, database)
             before = self._collectors.get(key)
             if before is None:
                 return
+            (self._excused.add if excused else self._excused.discard)(key)
             self._dim(key)
             errors = Counter(before.errors)
             errors[failure.kind.value] += 1
@@ -122,7 +129,8 @@ class Recorder:
     def freshness(self, moment: Moment) -> tuple[Freshness, ...]:
         """How far behind each expected reading is, by the monotonic clock."""
         with self._lock:
-            return tuple(self._behind(key, view, moment) for key, view in self._collectors.items())
+            due = ((key, view) for key, view in self._collectors.items() if key not in self._excused)
+            return tuple(self._behind(key, view, moment) for key, view in due)
 
     def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
         return Freshness(

@@ -57,10 +57,10 @@ class Setup:
             self._diagnosis.needed(extensions)
             self._tell()
 
-    def denied(self, collector: str, database: str | None, message: str) -> None:
+    def denied(self, collector: str, database: str | None, failure: Failure) -> None:
         """The role may not read what the collector reads: said until a reading succeeds."""
         with self._lock:
-            self._diagnosis.denied(collector, database, message)
+            self._diagnosis.denied(collector, database, failure)
             self._tell()
 
     def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from daemon.clock import Now, Ticker
 from daemon.databases import Databases, nothing
+from daemon.doctor.services import out_of_reach
 from daemon.following import Following
 from daemon.gauges import BLANK, OFF, gauges
 from daemon.home import Home, same_server
@@ -281,11 +282,12 @@ class Target:
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
         self._tried.add((collector, database))
-        self._recorder.failed(collector, database, failure)
+        excused = out_of_reach(failure, self._pipeline.facts)
+        self._recorder.failed(collector, database, failure, excused=excused)
         if not self._unreachable:
             self._stretching.failed(collector, database, failure, self._now())
-        if failure.kind is FailureKind.PRIVILEGE and self._pipeline.facts is not None:
-            self._setup.denied(collector, database, failure.message)
+        if (excused or failure.kind is FailureKind.PRIVILEGE) and self._pipeline.facts is not None:
+            self._setup.denied(collector, database, failure)
         if collector == _FIRST and self._down_since is None:  # connected, and yet no query is answered
             self._recorder.availability(Availability(up=False, failure=failure), self._now())
         self._recorder.publish(**BLANK.get(collector, {}))

@@ -260,6 +260,10 @@ class Context:
     disk_size_bytes: float | None = None
     kind: TargetKind = TargetKind.POSTGRES  # of the target, known also when it never answered
 
+    def kept(self, function: str) -> bool:
+        """Whether a managed service lets nobody call that function, such as `pg_ls_waldir()`."""
+        return self.facts is not None and function in self.facts.kept_functions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDoc:

@@ -44,7 +44,8 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: DiskFullSoonParams, co
     if size is None:
         return Judgement((), NOTHING)
     if used is None:
-        return Judgement((), replace(NOTHING, reason="the role may not see all sizes"))
+        kept = context.kept("pg_ls_waldir()")
+        return Judgement((), replace(NOTHING, reason="the role may not see all sizes", not_offered=kept))
     points = context.history("volume")
     slope = trend(points, _PAST_S)
     known = slope is not None and slope.span_s >= _SPAN_S

@@ -34,7 +34,10 @@ class LiveTempFilesParams(SizeParams):
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: LiveTempFilesParams, context: Context) -> Judgement:
     rows: TempFilesReading = reading.rows
     if rows.holders is None:
-        return Judgement((), replace(NOTHING, reason="the role may not see temporary files"))
+        kept = context.kept("pg_ls_tmpdir(oid)")
+        return Judgement(
+            (), replace(NOTHING, reason="the role may not see temporary files", not_offered=kept)
+        )
     level = worse(grade(rows.size_bytes, params), _of_disk(rows, params, context))
     if level is None:
         return Judgement((), Scope())

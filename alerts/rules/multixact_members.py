@@ -57,8 +57,10 @@ def evaluate(
     if unlimited or not rows.databases or _peers.told_by_primary(context):
         return Judgement((), Scope())
     if rows.checkpointed is None:
-        why = "pg_control_checkpoint() may not be called: GRANT EXECUTE ON FUNCTION pg_control_checkpoint() to the role"
-        return Judgement((), Scope(databases=frozenset(), reason=why))
+        kept = context.kept("pg_control_checkpoint()")
+        way_out = "" if kept else ": GRANT EXECUTE ON FUNCTION pg_control_checkpoint() to the role"
+        why = f"pg_control_checkpoint() may not be called{way_out}"
+        return Judgement((), Scope(databases=frozenset(), reason=why, not_offered=kept))
     places = grown(context.history("member_places"))
     used = bounds(rows, context.history("member_multixacts"), places)
     slope = trend(places, DAY_S)

@@ -174,9 +174,10 @@ class Look:
         self.not_covered.pop(place, None)
 
     def _unread(self, collector: str, database: str | None, failure: Failure) -> None:
-        self.leave_out(database, collector, failure.message)
-        if failure.kind is FailureKind.PRIVILEGE:
-            self.diagnosis.denied(collector, database, failure.message)
+        excused = self.diagnosis.out_of_reach(failure)
+        self.leave_out(database, collector, failure.message, chosen=excused)
+        if excused or failure.kind is FailureKind.PRIVILEGE:
+            self.diagnosis.denied(collector, database, failure)
 
     def leave_out(
         self, database: str | None, collector: str | None, reason: str, *, chosen: bool = False

@@ -66,12 +66,13 @@ class Judging:
             judgement = judged(bound, taken.reading, self._context(database, taken, moment))
         if judgement is None:
             self._failed.add(name)
-            reasons = [RULE_FAILED]
+            reasons, chosen = [RULE_FAILED], False
         else:
-            reasons = list(_unjudged(taken, judgement.scope))
+            reasons, chosen = list(_unjudged(taken, judgement.scope)), judgement.scope.not_offered
         found = {} if judgement is None else distinct(name, self._target, judgement.findings)
         doubt = [
-            NotCovered(database=database, collector=feed, rule=name, reason=reason) for reason in reasons
+            NotCovered(database=database, collector=feed, rule=name, reason=reason, chosen=chosen)
+            for reason in reasons
         ]
         return found, doubt
 

@@ -17,6 +17,7 @@ from daemon.doctor.privileges import (
 )
 from daemon.doctor.rules import blind_rules
 from daemon.doctor.server import settings_problems
+from daemon.doctor.services import kept_functions, not_offered, out_of_reach
 from daemon.doctor.statements import (
     Churn,
     extension_missing,
@@ -77,6 +78,10 @@ class Diagnosis:
             return unloaded or FEED in self._missing.values() or (FEED, None) in self._denied
         return collector in self._missing.values()
 
+    def out_of_reach(self, failure: Failure) -> bool:
+        """Whether nobody can make that reading work at this server."""
+        return out_of_reach(failure, self._facts)
+
     def _plain(self) -> Iterator[tuple[str, Problem]]:
         for source, found in self._found.items():
             yield from ((f"{source} {problem.slug} {index}", problem) for index, problem in enumerate(found))
@@ -108,6 +113,7 @@ class Diagnosis:
         for extension in facts.extensions:
             self._missing.pop(extension, None)
         self._put("role", not_pg_monitor(self._target, facts))
+        self._put("service", kept_functions(self._target, facts))
 
     def refused(self, failure: Failure, role: str = "") -> None:
         """No connection could be had. `role` is who we are, where nothing was ever read."""
@@ -123,10 +129,14 @@ class Diagnosis:
         """Only these are asked for from now on."""
         self._missing = {name: feed for name, feed in self._missing.items() if name in extensions}
 
-    def denied(self, collector: str, database: str | None, message: str) -> None:
-        """The role may not read what the collector reads."""
-        facts, closed = self._facts, closed_database(message)
-        if closed is not None:
+    def denied(self, collector: str, database: str | None, failure: Failure) -> None:
+        """The role may not read what the collector reads, or nobody may."""
+        facts, message = self._facts, failure.message
+        closed = closed_database(message)
+        if out_of_reach(failure, facts):
+            service = None if facts is None else facts.service
+            self._denied[collector, database] = not_offered(self._target, collector, message, service)
+        elif closed is not None:
             self.closed_databases({*self._closed, closed})
         elif facts is not None:
             schemas = {name: schema for name, (schema, _) in facts.extensions.items()}

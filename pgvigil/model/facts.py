@@ -33,6 +33,9 @@ class Facts:
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     kind: TargetKind = TargetKind.POSTGRES
+    service: str | None = None  # the managed service that runs it, where it is known
+    service_roles: frozenset[str] = frozenset()  # that service's own
+    kept_functions: tuple[str, ...] = ()  # what the service lets nobody call of what collectors would
 
     def has(self, relation_column: str) -> bool:
         """Whether `relation.column` exists on this server."""

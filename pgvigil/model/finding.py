@@ -71,6 +71,7 @@ class Scope:
     not_covered: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     reason: str = ""  # why the rest is not covered
+    not_offered: bool = False  # nobody can mend that at this server: no doubt about the rest
 
     def covers(self, database: str | None, subject: str) -> bool:
         if self.databases is not None and database not in self.databases:

@@ -1,15 +1,20 @@
 """The databases of a server, as they can be followed."""
 
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from pgvigil.postgres.query import Column, Query
+
+_OF_SERVICE: LiteralString = (
+    "d.datname IN ('alloydbadmin', 'alloydbmetadata', 'azure_maintenance', 'azure_sys', 'cloudsqladmin', 'rdsadmin')"
+    " AND pg_get_userbyid(d.datdba) IN ('alloydbadmin', 'azuresu', 'cloudsqladmin', 'rdsadmin')"
+)
 
 
 class Database(NamedTuple):
     """`connectable` is datallowconn; a database is worth following when it is no template and has the privilege.
 
     `invalid` is what an interrupted DROP DATABASE leaves: it can only be dropped. `limit_zero` is a limit of no
-    connections, which holds for our role.
+    connections, which holds for our role. `of_service` is one that a managed service keeps for itself.
     """
 
     oid: int
@@ -19,6 +24,7 @@ class Database(NamedTuple):
     has_connect_privilege: bool
     invalid: bool
     limit_zero: bool
+    of_service: bool
 
 
 DATABASES = Query(
@@ -35,6 +41,7 @@ DATABASES = Query(
             "limit_zero",
             "d.datconnlimit = 0 AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)",
         ),
+        Column("of_service", _OF_SERVICE),
     ),
     source="FROM pg_database d ORDER BY d.datname",
 )

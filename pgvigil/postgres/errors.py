@@ -13,6 +13,7 @@ _WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _MESSAGE_LIMIT = 300  # characters: one line of a log or a message
 
 _BY_SQLSTATE = {
+    "0A000": FailureKind.MISSING,  # feature not supported: as Aurora answers for functions of WAL
     "25P03": FailureKind.LOST,  # idle_in_transaction_session_timeout ended us
     "25P04": FailureKind.TIMEOUT,  # transaction_timeout (17+)
     "3D000": FailureKind.NO_DATABASE,

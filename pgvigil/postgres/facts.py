@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import FailureKind
+from pgvigil.postgres import services
 from pgvigil.postgres.channel import Channel
 from pgvigil.postgres.errors import ReadError
 
@@ -26,6 +27,7 @@ SETTINGS = (
     "pg_stat_statements.track",
     "pg_stat_statements.track_planning",
     "pg_stat_statements.track_utility",
+    "rds.rds_superuser_reserved_connections",
     "reserved_connections",
     "server_encoding",
     "shared_buffers",
@@ -37,6 +39,12 @@ SETTINGS = (
     "track_functions",
     "track_io_timing",
     "track_wal_io_timing",
+)
+
+_RESERVED = (
+    "superuser_reserved_connections",
+    "reserved_connections",
+    "rds.rds_superuser_reserved_connections",
 )
 
 _SERVER = """
@@ -51,7 +59,11 @@ SELECT /* pgvigil:facts */
     pg_has_role('pg_monitor', 'USAGE'),
     ARRAY(SELECT ARRAY[e.extname::text, n.nspname::text, e.extversion]
           FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace),
-    ARRAY(SELECT ARRAY[name, setting] FROM pg_settings WHERE name = ANY (%(names)s::text[]))
+    ARRAY(SELECT ARRAY[name, setting] FROM pg_settings WHERE name = ANY (%(names)s::text[])),
+    ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY (%(marks)s::text[])),
+    EXISTS (SELECT FROM pg_proc WHERE proname = 'aurora_version' AND pronamespace = 'pg_catalog'::regnamespace),
+    ARRAY(SELECT f FROM unnest(%(kept)s::text[]) WITH ORDINALITY AS k(f, place)
+          WHERE NOT has_function_privilege(to_regprocedure(f), 'EXECUTE') ORDER BY place)
 """
 
 # Views of pg_catalog are part of the server, those of extensions have versions of their own.
@@ -83,16 +95,22 @@ class _Server(NamedTuple):
     monitor: bool
     extensions: list[list[str]]
     settings: list[list[str]]
+    marks: list[str]
+    aurora: bool
+    kept: list[str]
 
 
 def discover(channel: Channel, timeout_s: float) -> Facts:
     """Raises ReadError."""
     server = channel.ask(
-        _SERVER, {"names": list(SETTINGS)}, timeout_s, lambda cursor: _Server._make(*cursor.fetchall())
+        _SERVER,
+        {"names": list(SETTINGS), "marks": list(services.MARKS), "kept": list(services.KEPT)},
+        timeout_s,
+        lambda cursor: _Server._make(*cursor.fetchall()),
     )
     columns = channel.ask(_COLUMNS, None, timeout_s, lambda cursor: tuple(cursor.fetchall()))
     settings = {pair[0]: pair[1] for pair in server.settings}
-    reserved = ("superuser_reserved_connections", "reserved_connections")
+    service, service_roles = services.recognised(server.marks, aurora=server.aurora)
     return Facts(
         version_num=server.version_num,
         version=server.version,
@@ -104,10 +122,13 @@ def discover(channel: Channel, timeout_s: float) -> Facts:
         superuser=server.superuser,
         monitor=server.monitor,
         max_connections=int(settings["max_connections"]),
-        reserved_connections=sum(int(settings.get(name, 0)) for name in reserved),
+        reserved_connections=sum(int(settings.get(name, 0)) for name in _RESERVED),
         extensions={name: (schema, version) for name, schema, version in server.extensions},
         columns=_shared(tuple((relation, tuple(names)) for relation, names in columns)),
         settings=settings,
+        service=service,
+        service_roles=service_roles,
+        kept_functions=() if service is None else tuple(server.kept),
     )
 
 

@@ -12,6 +12,7 @@ def database(
     privilege: bool = True,
     invalid: bool = False,
     limit_zero: bool = False,
+    of_service: bool = False,
 ) -> Database:
     return Database(
         oid=sum(map(ord, name)),
@@ -21,6 +22,7 @@ def database(
         has_connect_privilege=privilege,
         invalid=invalid,
         limit_zero=limit_zero,
+        of_service=of_service,
     )
 
 
@@ -84,3 +86,13 @@ def test_what_nobody_can_use_is_said_for_what_it_is() -> None:
     assert "interrupted DROP DATABASE" in following.not_covered["half"]
     assert "CONNECTION LIMIT" in following.not_covered["shut"]
     assert following.closed == (), "no GRANT would help"
+
+
+def test_what_a_managed_service_keeps_for_itself_is_nobodys_gap_unless_it_is_named() -> None:
+    listed = [database("rdsadmin", privilege=False, of_service=True), database("app")]
+    following = Following(anything)
+    following.update(listed)
+    assert (following.followed, following.not_covered) == (("app",), {})
+    named = Following(anything, named=["*", "rdsadmin"])
+    named.update(listed)
+    assert set(named.not_covered) == {"rdsadmin"}
