@@ -8,6 +8,7 @@ from pgvigil.trends import Trend, trend
 from pgvigil.units import format_size
 
 SUBJECT = "WAL archiving"
+GROWTH_S = 1800.0  # the time that the growth is told of
 
 
 def waiting_words(rows: ArchiverReading) -> str:
@@ -26,7 +27,7 @@ def figures(rows: ArchiverReading, context: Context) -> tuple[Figure, ...]:
     """How much waits, since when, and whether it grows; nothing where the role may not list it."""
     if rows.ready is None:
         return ()
-    slope = growth(context, 1800.0)
+    slope = growth(context, GROWTH_S)
     per_hour = None if slope is None else slope.per_s * 3600 * rows.archiver.segment_bytes
     return (
         Figure("Waiting", f"{counted(rows.ready.files, 'file')}, {format_size(rows.waiting_bytes or 0)}"),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from alerts.grading import duration_figure, grade
 from alerts.rules import _archiving
-from alerts.rules._forecasts import worse
+from alerts.rules._forecasts import ForecastParams, by_time, worse
 from collectors.archiver import Archiver, ArchiverReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -14,12 +14,18 @@ from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, DurationParams, Rule, RuleDoc
 from pgvigil.text import one_line
+from pgvigil.trends import Eta, eta
 from pgvigil.units import DurationS, Percent, format_duration, format_size
 
 
-class ArchiverFailingParams(DurationParams):
+class ArchiverFailingParams(ForecastParams, DurationParams):
     warning: DurationS | None = Field(300.0, description="How long nothing was archived that should be.")
     critical: DurationS | None = Field(3600.0, description="How long nothing was archived that should be.")
+    critical_within_s: DurationS | None = Field(
+        86400.0,
+        alias="critical_within",
+        description="Critical, too, when WAL alone fills the disk within this time, where its size is configured.",
+    )
     critical_disk_percent: Percent | None = Field(
         10.0,
         description="Critical, too, when what waits takes this share of the disk, where its size is configured.",
@@ -46,10 +52,20 @@ def _waited_s(rows: ArchiverReading) -> float:
 
 
 def _by_disk(rows: ArchiverReading, params: ArchiverFailingParams, context: Context) -> Level | None:
-    if not context.disk_size_bytes or params.critical_disk_percent is None or rows.waiting_bytes is None:
+    if not context.disk_size_bytes or rows.waiting_bytes is None:
         return None
     taken = 100 * rows.waiting_bytes / context.disk_size_bytes
-    return Level.CRITICAL if taken >= params.critical_disk_percent else None
+    large = params.critical_disk_percent is not None and taken >= params.critical_disk_percent
+    return Level.CRITICAL if large else by_time(_full(rows, context), params)
+
+
+def _full(rows: ArchiverReading, context: Context) -> Eta | None:
+    """When what waits fills the disk, if nothing else were on it: at the latest then."""
+    slope = _archiving.growth(context, _archiving.GROWTH_S)
+    if slope is None or not context.disk_size_bytes:
+        return None
+    files = context.disk_size_bytes / rows.archiver.segment_bytes
+    return eta(0.0 if rows.ready is None else rows.ready.files, files, slope)
 
 
 def _finding(rows: ArchiverReading, waited_s: float, level: Level, context: Context) -> Finding:
@@ -92,7 +108,11 @@ def _share(rows: ArchiverReading, context: Context) -> tuple[Figure, ...]:
     if not context.disk_size_bytes or rows.waiting_bytes is None:
         return ()
     percent = 100 * rows.waiting_bytes / context.disk_size_bytes
-    return (Figure("Of the disk", f"{percent:.1f} % of {format_size(context.disk_size_bytes)}"),)
+    full = _full(rows, context)
+    return (
+        Figure("Of the disk", f"{percent:.1f} % of {format_size(context.disk_size_bytes)}"),
+        *(() if full is None else (Figure("WAL alone fills it", full.words),)),
+    )
 
 
 _STEPS = (
@@ -121,7 +141,8 @@ RULE = Rule(
         magnitude="how long the first file has waited, or since the last success where that is less; a duration",
         why_these_defaults="The archiver tries each file three times and then once a minute (PostgreSQL manual, 25.3.1),"
         " so that a hiccup is over within five minutes. After an hour a recovery would lose an hour, and on a busy"
-        " server tens of gigabytes wait. Where the size of the disk is configured, 10 % of it is critical at once."
+        " server tens of gigabytes wait. Where the size of the disk is configured, 10 % of it is critical at once,"
+        " and so is WAL that alone would fill it within a day: a night is too late."
         " It resolves with the next success.",
         evidence="The file that fails, since when, how many files and bytes wait, how fast they grow, and how much of"
         " the disk they take where its size is known.",

@@ -11,7 +11,7 @@ from pydantic import Field
 from alerts.grading import grade
 from collectors.checkpoints import Checkpoints
 from pgvigil.model.evidence import Evidence, Figure, Step
-from pgvigil.model.finding import Finding, Judgement, Scope
+from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
 from pgvigil.model.level import Level
 from pgvigil.model.series import Point
 from pgvigil.model.snapshot import Delta, Snapshot
@@ -70,9 +70,11 @@ def evaluate(
     reading: Snapshot[Any] | Delta[Any], params: CheckpointsRequestedParams, context: Context
 ) -> Judgement:
     row: Checkpoints = reading.rows
-    window = None if row.in_recovery else _window(params, context)
-    if window is None:
+    if row.in_recovery:
         return Judgement((), Scope())
+    window = _window(params, context)
+    if window is None:
+        return Judgement((), NOTHING)
     level = grade(window.percent, params)
     if level is None:
         return Judgement((), Scope())

@@ -7,7 +7,7 @@ from pydantic import Field
 from alerts.grading import counted, grade
 from collectors.database_stats import DatabaseStats, DatabaseStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
-from pgvigil.model.finding import Finding, Judgement, Scope
+from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
 from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, NumberParams, Rule, RuleDoc
@@ -26,6 +26,8 @@ class DeadlocksParams(NumberParams):
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: DeadlocksParams, context: Context) -> Judgement:
     rows: DatabaseStatsReading = reading.rows
+    if not any(len(context.history("deadlocks", row.database)) > 1 for row in rows.databases):
+        return Judgement((), NOTHING)  # a first reading tells no increase: what fires goes on
     found = (_judged(row, params, context) for row in rows.databases if row.deadlocks)
     return Judgement(tuple(finding for finding in found if finding is not None), Scope())
 

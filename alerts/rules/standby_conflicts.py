@@ -8,7 +8,7 @@ from alerts.grading import counted, grade
 from alerts.rules._tables import table_block
 from collectors.database_stats import CONFLICTS, DatabaseStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
-from pgvigil.model.finding import Finding, Judgement, Scope
+from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
 from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, NumberParams, Rule, RuleDoc
@@ -31,6 +31,8 @@ def evaluate(
     if context.facts is None or not context.facts.in_recovery:
         return Judgement((), Scope())
     rows: DatabaseStatsReading = reading.rows
+    if not any(len(context.history("conflicts", row.database)) > 1 for row in rows.databases):
+        return Judgement((), NOTHING)  # a first reading tells no increase: what fires goes on
     by_database = _grown("conflicts", (row.database for row in rows.databases), params, context)
     total = sum(by_database.values())
     level = grade(total, params)

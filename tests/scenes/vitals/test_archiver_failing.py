@@ -104,3 +104,24 @@ def test_on_a_disk_of_known_size_a_tenth_of_it_is_critical_at_once(
             "10.0 % of 160.0 MB"
         )
         assert large.open == {}
+
+
+def test_wal_that_would_fill_the_disk_within_a_day_is_critical_however_young_it_is(
+    start_server: StartServer, vitals: Callable[..., Vitals]
+) -> None:
+    """One file of 16 MB a minute is 22.5 GB a day."""
+    server = start_server(settings={**ARCHIVING, "archive_command": "/bin/false"})
+    small = vitals({"archiver_failing": {}}, disk_size_bytes=15 * 1024**3)
+    large = vitals({"archiver_failing": {}}, disk_size_bytes=60 * 1024**3, target="large")
+    with closing(watching.watch(server.dsn())) as session:
+        switch(server, 1)
+        until(session, failing=True)
+        for _ in range(8):
+            switch(server, 1)
+            small.look(session, after_s=60)
+            large.look(session, after_s=60)
+        incident = small.firing["WAL archiving"]
+        assert incident.severity is Level.CRITICAL
+        figures = {figure.name: figure.value for figure in incident.evidence.figures}
+        assert figures["WAL alone fills it"].startswith("in 15h")
+        assert large.open == {}

@@ -59,3 +59,18 @@ def test_a_reset_is_no_deadlock(vitals: Callable[..., Vitals], database: Databas
     scene.look(reader, after_s=30)
     scene.look(reader, after_s=30)
     assert scene.open == {}
+
+
+def test_what_fires_goes_on_while_nothing_can_be_compared(
+    vitals: Callable[..., Vitals], database: Database, reader: Session
+) -> None:
+    """A pgvigil that lost its memory has one reading: that is no proof that all is well."""
+    scene = vitals({"deadlocks": {}})
+    scene.look(reader)
+    stage(database, reader, 1)
+    scene.look(reader, after_s=30)
+    scene.pipeline.memory.forget("database_stats")
+    scene.look(reader, after_s=30)
+    assert list(scene.firing) == ["deadlocks"]
+    scene.look(reader, after_s=30)
+    assert scene.open == {}
