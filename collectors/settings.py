@@ -126,9 +126,11 @@ OVERRIDES = Query(
         Column("role", "r.rolname::text", "Of this role; null for all."),
         Column("database", "d.datname::text", "In this database; null for all."),
         Column("name", "o.name", "Name of the setting."),
+        # What no library of ours explains is the applications' own, and may be anything.
         Column(
             "value",
-            _unless_secret("o.name", "o.value", "o.value"),
+            f"CASE WHEN strpos(o.name, '.') > 0 AND o.name NOT IN (SELECT name FROM pg_settings)"
+            f" THEN {_HASH.format('o.value')} ELSE {_unless_secret('o.name', 'o.value', 'o.value')} END",
             "Value that sessions begin with; a hash where it can hold a secret.",
         ),
     ),

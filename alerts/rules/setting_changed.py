@@ -80,7 +80,7 @@ def _finding(changes: list[Change], params: SettingChangedParams, context: Conte
             blocks=_block(changes),
             cause="" if many else _cause(last),
         ),
-        steps=_steps(last, many=many),
+        steps=_steps(changes),
     )
 
 
@@ -131,19 +131,27 @@ def _cause(change: Change) -> str:
     return "The configuration was reloaded or the server restarted, after ALTER SYSTEM or an edited file."
 
 
-def _steps(change: Change, *, many: bool) -> tuple[Step, ...]:
-    look = "SELECT name, setting, unit, source, sourcefile, sourceline FROM pg_settings"
-    if many:
-        return (Step("See where they are set.", f"{look} WHERE source = 'configuration file'"),)
-    name = quote_text(_name(change))
-    if " " in change.key:
-        return (
+def _steps(changes: Sequence[Change]) -> tuple[Step, ...]:
+    own = [change for change in changes if " " in change.key]
+    names = sorted({_name(change) for change in changes if " " not in change.key})
+    listed = ", ".join(map(quote_text, names))
+    found = []
+    if names:
+        found.append(
+            Step(
+                "See where it is set." if len(names) == 1 else "See where they are set.",
+                "SELECT name, setting, unit, source, sourcefile, sourceline FROM pg_settings"
+                f" WHERE name IN ({listed})",
+            )
+        )
+    if own:
+        found.append(
             Step(
                 "See what roles and databases have of their own.",
                 "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting",
-            ),
+            )
         )
-    return (Step("See where it is set.", f"{look} WHERE name = {name}"),)
+    return tuple(found)
 
 
 RULE = Rule(

@@ -54,14 +54,17 @@ def test_what_roles_and_databases_have_of_their_own_is_told_and_a_secret_is_not(
     name = each_database.name
     each_database.execute(f"ALTER DATABASE {name} SET work_mem = '64MB'")
     each_database.execute(f"ALTER DATABASE {name} SET app.db_password = 'hunter2=x'")
+    each_database.execute(f"ALTER DATABASE {name} SET app.anything = 'hunter5'")
+    each_database.execute(f"ALTER DATABASE {name} SET pg_stat_statements.track = 'all'")
     each_database.execute(f'CREATE ROLE "{name} ="; ALTER ROLE "{name} =" SET "app.Token" = \'hunter3\'')
     try:
         reading = COLLECTOR.read(reader)
         assert "hunter" not in repr(reading)
         mine = [one for one in reading.overrides if name in (one.database, str(one.role)[: len(name)])]
         assert Override(None, name, "work_mem", "64MB") in mine
-        hidden = {one.name: one.value for one in mine if one.name != "work_mem"}
-        assert hidden.keys() == {"app.db_password", "app.token"}
+        assert Override(None, name, "pg_stat_statements.track", "all") in mine
+        hidden = {one.name: one.value for one in mine if one.name.startswith("app.")}
+        assert hidden.keys() == {"app.db_password", "app.token", "app.anything"}
         assert all(value.startswith("(hidden, ") for value in hidden.values())
         kept = journal(reading)
         assert kept[f"work_mem in database {name}"] == "64MB"

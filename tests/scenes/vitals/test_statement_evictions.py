@@ -15,9 +15,13 @@ from tests.support.vitals import Vitals
 
 
 @pytest.fixture
-def small(start_server: StartServer) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A server with room for a hundred statements, the fewest that there may be."""
-    server: ScratchServer = start_server(settings={"pg_stat_statements.max": "100"})
+def server(start_server: StartServer) -> ScratchServer:
+    """With room for a hundred statements, the fewest that there may be."""
+    return start_server(settings={"pg_stat_statements.max": "100"})
+
+
+@pytest.fixture
+def small(server: ScratchServer) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute("CREATE EXTENSION pg_stat_statements")
         yield admin
@@ -30,12 +34,14 @@ def flood(admin: psycopg.Connection[tuple[object, ...]], first: int) -> None:
 
 
 def test_forgetting_every_hour_is_told_until_it_ends(
-    small: psycopg.Connection[tuple[object, ...]], vitals: Callable[..., Vitals]
+    server: ScratchServer,
+    small: psycopg.Connection[tuple[object, ...]],
+    vitals: Callable[..., Vitals],
 ) -> None:
     if small.info.server_version < 140000:
         not_run("before 14 the server does not tell", mendable=False)
     scene = vitals({"statement_evictions": {}})
-    with closing(watching.watch(small.info.dsn)) as session:
+    with closing(watching.watch(server.dsn())) as session:
         scene.look(session)
         flood(small, 1)
         scene.look(session, after_s=60)
