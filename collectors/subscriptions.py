@@ -9,11 +9,22 @@ from datetime import datetime
 from typing import NamedTuple
 
 from collectors._positions import gap
+from pgvigil.model.facts import Facts
 from pgvigil.model.series import Sample
+from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector, Family, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query
+from pgvigil.problems import Problem
+from pgvigil.sql.identifiers import quote_identifier
 
 _MOST_TABLES = 20
+
+
+class Counted(NamedTuple):
+    """`readable`: whether more than their names can be asked for (before 14 that takes a grant)."""
+
+    subscriptions: int
+    readable: bool
 
 
 class Subscription(NamedTuple):
@@ -52,10 +63,28 @@ class UnreadyTable(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionsReading:
-    """`unready` are some of the tables, by name."""
+    """`unready` are some of the tables, by name. `unreadable` counts subscriptions that the role may not look into."""
 
     subscriptions: tuple[Subscription, ...] = ()
     unready: tuple[UnreadyTable, ...] = ()
+    unreadable: int = 0
+
+
+COUNTED = Query(
+    name="subscriptions_counted",
+    row=Counted,
+    columns=(
+        Column(
+            "subscriptions",
+            "(SELECT count(*) FROM pg_subscription"
+            " WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))::int4",
+            "Subscriptions of the database.",
+            "count",
+        ),
+        Column("readable", "has_column_privilege('pg_subscription', 'oid', 'SELECT')", unit="flag"),
+    ),
+    source="",
+)
 
 
 SUBSCRIPTIONS = Query(
@@ -174,6 +203,9 @@ UNREADY = Query(
 
 def read(reader: Reader) -> SubscriptionsReading:
     """Raises `pgvigil.postgres.errors.ReadError`."""
+    (counted,) = reader.rows(COUNTED)
+    if not counted.readable or not counted.subscriptions:
+        return SubscriptionsReading(unreadable=counted.subscriptions)
     subscriptions: tuple[Subscription, ...] = reader.rows(SUBSCRIPTIONS)
     if not any(each.unready for each in subscriptions):
         return SubscriptionsReading(subscriptions=subscriptions)
@@ -199,6 +231,16 @@ def _journal(reading: SubscriptionsReading) -> dict[str, str]:
     return {each.name: "enabled" if each.enabled else "disabled" for each in reading.subscriptions}
 
 
+def _problems(snapshot: Snapshot[SubscriptionsReading], facts: Facts) -> Iterable[Problem]:
+    if snapshot.rows.unreadable:
+        yield Problem(
+            slug="subscriptions-unreadable",
+            sentence=f"The subscriptions of database {snapshot.database} cannot be looked into.",
+            fix=f"GRANT SELECT (oid) ON pg_subscription TO {quote_identifier(facts.role)};",
+            why="Before PostgreSQL 14 that takes a grant in each database; a subscription that stops is not seen.",
+        )
+
+
 _NAME = {"subscription": lambda row: row.name}
 
 COLLECTOR = Collector(
@@ -207,7 +249,7 @@ COLLECTOR = Collector(
     lane=LaneKind.DATABASES,
     interval_s=60.0,
     timeout_s=5.0,
-    queries=(SUBSCRIPTIONS, UNREADY),
+    queries=(COUNTED, SUBSCRIPTIONS, UNREADY),
     read=read,
     tables={"subscriptions": _rows},
     families=(
@@ -251,4 +293,5 @@ COLLECTOR = Collector(
     ),
     series={"errors": _errors, "worker": _workers},
     journal=_journal,
+    problems=_problems,
 )

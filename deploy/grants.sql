@@ -73,3 +73,13 @@ BEGIN
   END LOOP;
 END
 $grants$;
+
+-- PostgreSQL 13 only: which subscription is which, to see that logical replication goes on. It shows a
+-- number; the other columns are readable anyway, and the connection string stays hidden.
+DO $grants$
+BEGIN
+  IF current_setting('server_version_num')::int < 140000 THEN
+    GRANT SELECT (oid) ON pg_catalog.pg_subscription TO pgvigil;
+  END IF;
+END
+$grants$;

@@ -3,6 +3,7 @@
 from alerts.rules._tables import table_block
 from collectors.subscriptions import Subscription, SubscriptionsReading
 from pgvigil.model.evidence import Block, Figure
+from pgvigil.model.finding import Scope
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
@@ -26,6 +27,12 @@ def entity(row: Subscription) -> str:
 
 def shown(row: Subscription) -> str:
     return one_line(row.name, 63)
+
+
+def unreadable(database: str | None) -> Scope:
+    """Of a reading that could not look into them: what fires there becomes unknown."""
+    here = None if database is None else frozenset({database})
+    return Scope(databases=here, only=frozenset(), reason="the role may not look into subscriptions")
 
 
 def figures(row: Subscription) -> tuple[Figure, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
-from alerts.rules._subscriptions import LOOK, entity, figures, shown, subject, unready_block
+from alerts.rules._subscriptions import LOOK, entity, figures, shown, subject, unreadable, unready_block
 from collectors.subscriptions import Subscription, SubscriptionsReading
 from pgvigil.model.evidence import Evidence, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -32,6 +32,8 @@ def evaluate(
 ) -> Judgement:
     rows: SubscriptionsReading = reading.rows
     database = reading.database if isinstance(reading, Snapshot) else None
+    if rows.unreadable:
+        return Judgement((), unreadable(database))
     found = (_found(each, rows, database, params, context) for each in rows.subscriptions if each.enabled)
     scope = Scope(databases=None if database is None else frozenset({database}))
     return Judgement(tuple(finding for finding in found if finding is not None), scope)

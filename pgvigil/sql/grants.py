@@ -133,6 +133,21 @@ def _watch(role: str) -> Iterator[Grant]:
     )
 
     yield _sequences(role)
+    yield Grant(
+        Tier.WATCH,
+        "PostgreSQL 13 only: which subscription is which, to see that logical replication goes on. It shows a number; the"
+        " other columns are readable anyway, and the connection string stays hidden.",
+        _do(
+            f"""
+            BEGIN
+              IF current_setting('server_version_num')::int < 140000 THEN
+                GRANT SELECT (oid) ON pg_catalog.pg_subscription TO {who};
+              END IF;
+            END
+            """
+        ),
+        each_database=True,
+    )
 
 
 def _sequences(role: str) -> Grant:

@@ -54,6 +54,10 @@ def make_standby(server: ScratchServer, primary: ScratchServer) -> None:
     assert copy.returncode == 0, copy.stderr
     with (server.data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
         configuration.write(f"unix_socket_directories = '{server.socket_directory}'\n")
+    # pg_basebackup writes down every default that its libpq knows, and the server may be linked with an older one.
+    followed = primary.dsn().replace("'", "''")
+    with (server.data / "postgresql.auto.conf").open("a", encoding="utf-8") as configuration:
+        configuration.write(f"primary_conninfo = '{followed}'\n")
     server.start_again()
     caught_up(primary, server)
 

@@ -28,7 +28,7 @@ def test_a_standby_is_seen_with_what_it_has_not_replayed(start_server: StartServ
     ):
         there.execute("SELECT pg_wal_replay_pause()")
         writer.execute("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 3000)")
-        (name,) = COLLECTOR.read(session).replicas
+        (name,) = poll(lambda: COLLECTOR.read(session).replicas, 20, message="it streams")
         poll(lambda: (COLLECTOR.read(session).replicas[name].unreplayed_bytes or 0) > 1_000_000, 20)
         behind = COLLECTOR.read(session).replicas[name]
         assert (behind.state, behind.kind, behind.sync_state) == ("streaming", "physical", "async")

@@ -1,5 +1,6 @@
 """subscriptions: workers, errors and unfinished tables of real logical replication."""
 
+from collections.abc import Callable
 from contextlib import closing
 
 import psycopg
@@ -9,11 +10,28 @@ from pgvigil.postgres.session import Session
 from tests.support import watching
 from tests.support.polling import poll
 from tests.support.publishing import start_publisher, subscribed
-from tests.support.servers import StartServer
+from tests.support.servers import Database, StartServer
 
 
 def test_without_subscriptions_there_is_nothing(reader: Session) -> None:
     assert COLLECTOR.read(reader) == SubscriptionsReading()
+
+
+def test_who_may_not_look_into_them_is_told_how_many_there_are(
+    as_role: Callable[..., Session], each_database: Database
+) -> None:
+    """From 14 on everybody may; before, it takes the grant that the problem names."""
+    session = as_role("pg_monitor")
+    name = each_database.name
+    each_database.execute(
+        f"CREATE SUBSCRIPTION {name} CONNECTION 'host=127.0.0.1' PUBLICATION p WITH (connect = false, slot_name = NONE)"
+    )
+    try:
+        reading = COLLECTOR.read(session)
+        open_to_all = session.facts.version_num >= 140000
+        assert (len(reading.subscriptions), reading.unreadable) == ((1, 0) if open_to_all else (0, 1))
+    finally:
+        each_database.execute(f"DROP SUBSCRIPTION {name}")
 
 
 def test_a_subscription_is_told_in_its_own_database(start_server: StartServer) -> None:
