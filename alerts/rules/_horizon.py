@@ -1,6 +1,7 @@
 """What the rules about vacuum say of who holds the xmin horizon: a name, and the safe way to let it go."""
 
 from alerts.rules import _sessions, _tables
+from alerts.rules._replication import slot_entity
 from collectors.xmin_horizon import Holder
 from pgvigil.model.evidence import Block, Step
 from pgvigil.sql.identifiers import quote_text
@@ -26,7 +27,7 @@ def subject(holder: Holder) -> str:
 
 def entity(holder: Holder) -> str:
     """What it is `about`: a slot is one thing, whatever it holds."""
-    return f"slot {quote_text(holder.name)}" if holder.kind == "slot_catalog" else subject(holder)
+    return slot_entity(holder.name) if holder.kind in {"slot", "slot_catalog"} else subject(holder)
 
 
 def named(holder: Holder) -> str:

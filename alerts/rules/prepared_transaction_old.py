@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import counted, grade
+from alerts.rules._sessions import NOTABLE_XIDS, horizon_of
 from collectors.prepared_transactions import PreparedTransaction
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -60,7 +61,7 @@ def _finding(row: PreparedTransaction, level: Level, context: Context) -> Findin
         ),
         steps=_steps(row),
         about=frozenset({entity(row.gid)}),
-        explains=frozenset({entity(row.gid)}),
+        explains=frozenset({entity(row.gid), *((horizon_of(row.database),) * (row.xid_age >= NOTABLE_XIDS))}),
     )
 
 

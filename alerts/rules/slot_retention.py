@@ -153,7 +153,7 @@ RULE = Rule(
     watches=("replication_slots",),
     params=SlotRetentionParams,
     evaluate=evaluate,
-    absorbs=frozenset({"slot_inactive"}),
+    absorbs=frozenset({"slot_inactive", "xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="A replication slot holds back so much log that either the slot will be given up (max_slot_wal_keep_size) or"
         " the volume will be full (without it). With disk_size in the target's section the room is a share of that"

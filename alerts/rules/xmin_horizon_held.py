@@ -135,7 +135,7 @@ RULE = Rule(
     watches=("xmin_horizon",),
     params=XminHorizonHeldParams,
     evaluate=evaluate,
-    absorbs=frozenset({"autovacuum_behind", "dead_tuples"}),
+    absorbs=frozenset({"autovacuum_behind", "dead_tuples", "slot_inactive"}),
     doc=RuleDoc(
         meaning="Vacuum may remove a dead row only when nobody can see it any more. One old snapshot holds that back for"
         " all tables of its database; a replication slot or a standby for all of the server. Vacuum runs, and"
@@ -146,8 +146,9 @@ RULE = Rule(
         " only after a million transaction ids, because on a server where nothing happens an old snapshot costs"
         " nothing. The time is that since pgvigil first saw a later id in use, never more than the age of the"
         " transaction, so a long transaction that takes fresh snapshots is not accused. A session that"
-        " idle_in_transaction, long_transaction or long_running_query report already is evidence there. On a"
-        " standby nothing is judged: what its sessions hold back shows on the primary.",
+        " idle_in_transaction, long_transaction or long_running_query report already is evidence there, as is what"
+        " prepared_transaction_old and slot_retention report. On a standby"
+        " nothing is judged: what its sessions hold back shows on the primary.",
         evidence="Who it is, how long and how many transaction ids; everybody else who holds something back.",
         what_to_do="A session: let it commit, or end it. A prepared transaction: COMMIT or ROLLBACK PREPARED. A slot:"
         " bring its consumer back, or drop the slot if that never comes. A standby: end the query there.",
