@@ -30,6 +30,13 @@ def entity(holder: Holder) -> str:
     return slot_entity(holder.name) if holder.kind in {"slot", "slot_catalog"} else subject(holder)
 
 
+def holds_back(holder: Holder) -> tuple[str, ...]:
+    """Entities: a session and a prepared transaction in their database, slots and standbys in all; none for catalogues alone."""
+    if holder.kind == "slot_catalog":
+        return ()
+    return (_sessions.horizon_of(holder.database),) if holder.database else (_sessions.HORIZON,)
+
+
 def named(holder: Holder) -> str:
     """For a sentence."""
     name = one_line(quote_text(holder.name), 60)

@@ -20,8 +20,9 @@ def named(table: TableStats) -> str:
 
 
 def in_vain(table: TableStats) -> bool:
-    """Whether a vacuum was there lately, and the rows are dead all the same: somebody may still see them."""
-    return table.vacuumed_s is not None and table.vacuumed_s < _RECENT_S and table.dead_ratio > 1
+    """Whether a vacuum was there lately, and the rows are dead, or not frozen, all the same: somebody may see them."""
+    lately = table.vacuumed_s is not None and table.vacuumed_s < _RECENT_S
+    return lately and (table.dead_ratio > 1 or table.unfrozen_xids > table.freeze_at)
 
 
 def horizons(database: str | None) -> frozenset[str]:

@@ -108,7 +108,13 @@ def judged(
             ),
             cause=_cause(space, rows),
         ),
-        steps=_steps(space, rows, databases[0]),
+        steps=_steps(space, rows, _to_freeze(space, databases)),
+        explains=frozenset(
+            key
+            for each in rows.holders
+            if _blockers(rows)
+            for key in (_horizon.entity(each), *_horizon.holds_back(each))
+        ),
     )
 
 
@@ -127,6 +133,14 @@ def _summary(space: Space, oldest: DatabaseAge, percent: float, when: Eta | None
         f" {space.used:,})"
     )
     return text if when is None else f"{text}; writing stops {when.words}"
+
+
+def _to_freeze(space: Space, databases: Sequence[DatabaseAge]) -> DatabaseAge:
+    """Where to begin: the oldest that admits us, unless one that does not is much older."""
+    oldest = space.age_of(databases[0])
+    return next(
+        (each for each in databases if each.connectable and space.age_of(each) >= 0.9 * oldest), databases[0]
+    )
 
 
 def _row(space: Space, database: DatabaseAge) -> tuple[object, ...]:

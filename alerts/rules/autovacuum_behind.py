@@ -84,7 +84,7 @@ def _why(table: TableStats, params: AutovacuumBehindParams) -> Behind | None:
 
 def _finding(waiting: Sequence[Behind], workers: Workers, database: str | None, context: Context) -> Finding:
     worst = waiting[0]
-    vain = all(_vacuum.in_vain(each.table) for each in waiting if each.reason == "dead rows")
+    vain = _vacuum.in_vain(worst.table) and worst.reason != "inserted rows"
     return Finding(
         rule=RULE.name,
         target=context.target,
@@ -110,7 +110,7 @@ def _finding(waiting: Sequence[Behind], workers: Workers, database: str | None, 
             cause=_cause(worst, workers, vain=vain),
         ),
         steps=_steps(worst, workers, vain=vain),
-        about=_vacuum.horizons(database) if vain and worst.reason == "dead rows" else frozenset(),
+        about=_vacuum.horizons(database) if vain else frozenset(),
         explains=frozenset(_vacuum.entity(database, each.table) for each in waiting),
     )
 
@@ -147,15 +147,19 @@ _IMPACTS = {
 }
 
 
+_UNDONE = {"dead rows": "remove the rows", "freeze": "freeze the rows"}
+
+
 def _cause(worst: Behind, workers: Workers, *, vain: bool) -> str:
     if not workers.enabled:
         return "Autovacuum is switched off for the whole server (autovacuum, track_counts)."
+    if vain:
+        return (
+            f"Vacuum was there within the hour and could not {_UNDONE[worst.reason]}: somebody holds the xmin"
+            " horizon."
+        )
     if not worst.table.enabled:
         return "Autovacuum is switched off for this table (autovacuum_enabled)."
-    if vain and worst.reason == "dead rows":
-        return (
-            "Vacuum was there within the hour and could not remove the rows: somebody holds the xmin horizon."
-        )
     if workers.busy >= workers.most:
         return "All workers are busy: too few of them, or each too slow (vacuum_cost_limit is shared among them)."
     return (
@@ -167,7 +171,7 @@ def _cause(worst: Behind, workers: Workers, *, vain: bool) -> str:
 def _steps(worst: Behind, workers: Workers, *, vain: bool) -> tuple[Step, ...]:
     table = worst.table
     steps: list[Step] = []
-    if vain and worst.reason == "dead rows":
+    if vain:
         steps.append(_vacuum.holder_step())
     if not workers.enabled:
         steps.append(

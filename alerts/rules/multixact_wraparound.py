@@ -50,6 +50,7 @@ RULE = Rule(
     watches=("wraparound",),
     params=MultixactWraparoundParams,
     evaluate=evaluate,
+    absorbs=frozenset({"xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="A row that several transactions lock at once (foreign keys, SELECT FOR SHARE) takes a multixact id, of"
         " which there are two billion. Vacuum gives them back. When it cannot, in any one database, every statement"

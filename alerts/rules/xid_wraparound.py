@@ -47,6 +47,7 @@ RULE = Rule(
     watches=("wraparound",),
     params=XidWraparoundParams,
     evaluate=evaluate,
+    absorbs=frozenset({"xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="There are two billion transaction ids between the oldest row that is not frozen and now. Vacuum freezes"
         " old rows and so gives ids back. When it cannot, in any one database of the server, the whole server stops"

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from alerts.grading import grade
 from alerts.rules import _horizon
-from alerts.rules._sessions import HORIZON, NOTABLE_XIDS, SessionParams, horizon_of
+from alerts.rules._sessions import NOTABLE_XIDS, SessionParams
 from collectors.xmin_horizon import Holder, XminHorizonReading
 from pgvigil.model.evidence import Evidence, Figure
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -100,15 +100,8 @@ def _finding(
         ),
         steps=_horizon.steps(holder),
         about=frozenset({_horizon.entity(holder)}),
-        explains=frozenset({_horizon.entity(holder), *_holds_back(holder)}),
+        explains=frozenset({_horizon.entity(holder), *_horizon.holds_back(holder)}),
     )
-
-
-def _holds_back(holder: Holder) -> tuple[str, ...]:
-    """A session and a prepared transaction in their database, slots and standbys in all; none for catalogues alone."""
-    if holder.kind == "slot_catalog":
-        return ()
-    return (horizon_of(holder.database),) if holder.database else (HORIZON,)
 
 
 def _impact(holder: Holder) -> str:

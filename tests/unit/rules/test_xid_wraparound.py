@@ -136,10 +136,15 @@ def test_who_holds_the_horizon_comes_first() -> None:
     assert found is not None
     assert "prepared transaction 'x'" in found.evidence.cause
     assert [step.sql for step in found.steps if step.sql][1] == "ROLLBACK PREPARED 'x'"
+    assert found.explains == {"prepared 'x'", "xmin horizon of shop"}
 
 
 def test_a_template_without_connections_is_not_to_be_vacuumed_by_hand_just_so() -> None:
-    found = judge(database("template0", xids=1_200 * MILLION, connectable=False))
+    closed = database("template0", xids=1_200 * MILLION, connectable=False)
+    beside = judge(closed, database(xids=1_199 * MILLION))
+    assert beside is not None
+    assert "In database shop" in beside.steps[0].text
+    found = judge(closed, database(xids=300 * MILLION))
     assert found is not None
     assert found.steps[0].sql == "ALTER DATABASE template0 WITH ALLOW_CONNECTIONS true"
 
