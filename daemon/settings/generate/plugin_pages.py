@@ -11,6 +11,7 @@ from daemon.settings.generate.reference import GENERATED, key_table, names, tabl
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
+from pgvigil.model.kind import TargetKind
 from pgvigil.plugins import Collector, LaneKind, Rule
 from pgvigil.units import format_duration
 
@@ -128,7 +129,7 @@ def collector_page(
         f"Every {every} on the {collector.lane.value} lane, at most {at_most} each time{_pace(collector)}.",
         f"Section `[collectors.{collector.name}]`: `enabled`, `interval`.",
         f"## Privileges\n\n{_privileges(collector)}",
-        f"## Cost and versions\n\n{_cost(cost)}",
+        f"## Cost and versions\n\n{_CONSOLE if collector.kind is TargetKind.PGBOUNCER else _cost(cost)}",
         *_judged(judges),
         *_exported(collector),
     ]
@@ -142,8 +143,16 @@ def _pace(collector: Collector[Any]) -> str:
 
 
 def _privileges(collector: Collector[Any]) -> str:
+    if collector.kind is TargetKind.PGBOUNCER:
+        return "For targets of kind `pgbouncer`: a user in `stats_users` is enough; its tests read as one."
     needs = f" Needs the extension `{collector.extension}`." if collector.extension else ""
     return f"The tier `watch` of `pgvigil grants` is enough; its tests read as exactly that role.{needs}"
+
+
+_CONSOLE = (
+    "PgBouncer answers from its own memory, without a query to any server. Columns are taken by name from whatever the"
+    " version (1.16 and newer) answers with: one that it does not have is null."
+)
 
 
 def _cost(cost: Mapping[str, Mapping[str, Any]]) -> str:
