@@ -67,20 +67,6 @@ class SettingsReading:
         """Those that a restart will change, by name."""
         return tuple(self.settings[name] for name in sorted(self.settings) if self.settings[name].waits)
 
-    @property
-    def foreign_storage(self) -> str:
-        """The service whose own storage lies under the server; "" where pages are written to files.
-
-        Such storage writes whole pages and keeps its own checksums: the settings of files mean nothing there.
-        """
-        return next((word for prefix, word in _SERVICES.items() if self._has(prefix)), "")
-
-    def _has(self, prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in self.settings)
-
-
-# By settings that only they have.
-_SERVICES = {"apg_": "Aurora", "aurora": "Aurora", "neon.": "Neon", "alloydb.": "AlloyDB"}
 
 _HASH: LiteralString = "'(hidden, ' || left(encode(sha256(textsend({0})), 'hex'), 8) || ')'"
 _SENSITIVE: LiteralString = (

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from alerts.rules._storage import foreign_storage
 from collectors.settings import SettingsReading
 from pgvigil.model.evidence import Evidence, Step
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
@@ -22,7 +23,7 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: ChecksumsOffParams, co
     setting = rows.settings.get("data_checksums")
     if setting is None:
         return Judgement((), NOTHING)
-    if setting.value != "off" or rows.foreign_storage:
+    if setting.value != "off" or foreign_storage(rows, context):
         return Judgement((), Scope())
     finding = Finding(
         rule=RULE.name,

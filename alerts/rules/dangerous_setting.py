@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from alerts.rules._dangers import DANGERS, Danger
+from alerts.rules._storage import foreign_storage
 from collectors.settings import Override, Setting, SettingsReading, place
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -40,7 +41,7 @@ def _server(rows: SettingsReading, params: DangerousSettingParams, context: Cont
         setting = rows.settings.get(name)
         if setting is None or setting.value not in danger.bad or name in params.ignore:
             continue
-        if not (danger.storage and rows.foreign_storage):
+        if not (danger.storage and foreign_storage(rows, context)):
             yield _finding(name, setting.value, danger, "", _steps(setting, danger), params, context)
 
 

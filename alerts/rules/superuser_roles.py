@@ -19,8 +19,8 @@ class SuperuserRolesParams(SeverityParams):
         "info", pattern="^(info|warning|critical)$", description="info, warning or critical."
     )
     expected: tuple[str, ...] = Field(
-        ("rdsadmin", "cloudsqladmin", "alloydbadmin", "azuresu"),
-        description="Roles that are meant to be superusers, besides the one that initdb made.",
+        (),
+        description="Roles that are meant to be superusers, besides initdb's and those of a managed service.",
     )
 
 
@@ -28,10 +28,11 @@ def evaluate(
     reading: Snapshot[Any] | Delta[Any], params: SuperuserRolesParams, context: Context
 ) -> Judgement:
     rows: tuple[Role, ...] = () if told_by_primary(context) else reading.rows
+    known = {*params.expected, *(() if context.facts is None else context.facts.service_roles)}
     found = (
         _finding(role, params, context)
         for role in rows
-        if role.superuser and role.login and not role.bootstrap and role.name not in params.expected
+        if role.superuser and role.login and not role.bootstrap and role.name not in known
     )
     return Judgement(tuple(found), Scope())
 
@@ -86,7 +87,7 @@ RULE = Rule(
         " noticed.",
         magnitude="",
         why_these_defaults="Info: it is how the server was set up, and no fault of tonight. What managed services keep"
-        " for themselves (rdsadmin, cloudsqladmin, alloydbadmin, azuresu) is expected. CIS PostgreSQL Benchmark, 4.3"
+        " for themselves (rdsadmin, cloudsqladmin, alloydbadmin, azuresu ...) is not told. CIS PostgreSQL Benchmark, 4.3"
         " (excessive administrative privileges).",
         evidence="The role, its other powers, and when it got this one if pgvigil saw that.",
         what_to_do="See who uses it, grant what is needed, ALTER ROLE ... NOSUPERUSER. Roles of people on call go into"

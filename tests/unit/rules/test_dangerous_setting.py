@@ -6,12 +6,16 @@ import pytest
 
 from alerts.rules.dangerous_setting import RULE, DangerousSettingParams
 from collectors.settings import Override, Role, Setting, SettingsReading
+from pgvigil.model.facts import Facts
 from pgvigil.model.finding import Finding
 from pgvigil.model.level import Level
-from tests.support.readings import HOSTILE, assert_harmless, context, snapshot
+from pgvigil.postgres.services import AURORA
+from tests.support.readings import HOSTILE, STARTED, assert_harmless, context, snapshot
 
 
-def judge(settings: dict[str, str], *overrides: Override, **params: Any) -> tuple[Finding, ...]:
+def judge(
+    settings: dict[str, str], *overrides: Override, service: str | None = None, **params: Any
+) -> tuple[Finding, ...]:
     reading = SettingsReading(
         settings={
             name: Setting(name, value, waits=False, context="sighup") for name, value in settings.items()
@@ -20,13 +24,36 @@ def judge(settings: dict[str, str], *overrides: Override, **params: Any) -> tupl
         role=Role("pgvigil", 5),
         overrides=overrides,
     )
-    return RULE.evaluate(snapshot(reading, "settings"), DangerousSettingParams(**params), context()).findings
+    facts = Facts(
+        version_num=180000,
+        version="18.0",
+        database="postgres",
+        system_identifier=1,
+        in_recovery=False,
+        started_at=STARTED,
+        role="pgvigil",
+        superuser=False,
+        monitor=True,
+        max_connections=100,
+        reserved_connections=3,
+        service=service,
+    )
+    known = context(facts=facts)
+    return RULE.evaluate(snapshot(reading, "settings"), DangerousSettingParams(**params), known).findings
 
 
-@pytest.mark.parametrize("own", ["apg_plan_mgmt.x", "aurora_read_replica_read_committed", "neon.tenant_id"])
-def test_storage_that_is_not_files_is_not_judged_by_the_settings_of_files(own: str) -> None:
-    found = judge({"fsync": "off", "full_page_writes": "off", "autovacuum": "off", own: "x"})
-    assert [each.subject for each in found] == ["setting autovacuum"]
+@pytest.mark.parametrize(
+    ("service", "own"), [(AURORA, "port"), ("AlloyDB", "port"), (None, "neon.tenant_id")]
+)
+def test_storage_that_is_not_files_is_not_judged_by_the_settings_of_files(
+    service: str | None, own: str
+) -> None:
+    settings = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", own: "x"}
+    assert [each.subject for each in judge(settings, service=service)] == ["setting autovacuum"]
+
+
+def test_a_service_that_writes_files_is_judged() -> None:
+    assert [each.subject for each in judge({"fsync": "off"}, service="Amazon RDS")] == ["setting fsync"]
 
 
 def test_a_plain_server_is_judged_by_all_of_them() -> None:
