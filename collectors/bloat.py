@@ -76,7 +76,9 @@ class Bloat:
 
     @property
     def wasted_bytes(self) -> float:
-        return max(0.0, self.candidate.size_bytes - (self.needed_bytes or self.candidate.size_bytes))
+        if self.needed_bytes is None:
+            return 0.0
+        return max(0.0, self.candidate.size_bytes - self.needed_bytes)
 
     @property
     def percent(self) -> float:

@@ -186,7 +186,7 @@ SEQUENCES = Query(
         SELECT CASE WHEN has_sequence_privilege(c.oid, 'SELECT,USAGE') AND c.oid <> ALL (%(locked)s::oid[])
                     THEN pg_sequence_last_value(c.oid) END AS last_value
       ) AS v
-      WHERE s.seqrelid BETWEEN %(first)s::int8::oid AND %(last)s::int8::oid
+      WHERE s.seqrelid BETWEEN %(first)s::int8::oid AND %(last)s::int8::oid AND c.relkind = 'S'
         AND (c.relpersistence = 'p' OR (c.relpersistence = 'u' AND NOT pg_is_in_recovery()))
     ) AS u
     WHERE u.last_value IS NOT NULL AND (u.of_column OR NOT u.seqcycle)

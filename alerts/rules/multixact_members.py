@@ -147,8 +147,8 @@ def _finding(
             Step("Let go what holds the xmin horizon (xmin_horizon_held): old multixacts stay as long."),
             Step(
                 "In the database with the oldest multixacts freeze the oldest tables, as commands (in psql: \\gexec).",
-                "SELECT format('VACUUM (FREEZE) %I.%I', n.nspname, c.relname) AS command, mxid_age(c.relminmxid)"
-                " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+                "SELECT format('VACUUM (FREEZE) %I.%I /* multixacts: %s */', n.nspname, c.relname,"
+                " mxid_age(c.relminmxid)) AS command FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
                 " WHERE c.relkind IN ('r', 'm', 't') AND c.relminmxid <> '0'"
                 " ORDER BY mxid_age(c.relminmxid) DESC LIMIT 20",
             ),

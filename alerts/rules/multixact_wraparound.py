@@ -9,10 +9,10 @@ from pgvigil.model.finding import Judgement, Scope
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc
 
+# One column: \\gexec runs every column as a statement. What a person wants to know is a comment in it.
 _OLDEST_TABLES = (
-    "SELECT format('VACUUM (FREEZE, VERBOSE) %I.%I', n.nspname, c.relname) AS command,"
-    " mxid_age(c.relminmxid) AS multixacts,"
-    " pg_size_pretty(c.relpages::bigint * current_setting('block_size')::bigint) AS size"
+    "SELECT format('VACUUM (FREEZE, VERBOSE) %I.%I /* multixacts: %s, size: %s */', n.nspname, c.relname,"
+    " mxid_age(c.relminmxid), pg_size_pretty(c.relpages::bigint * current_setting('block_size')::bigint)) AS command"
     " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'm', 't') AND c.relminmxid <> '0' ORDER BY mxid_age(c.relminmxid) DESC LIMIT 20"
 )

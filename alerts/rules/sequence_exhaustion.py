@@ -14,11 +14,12 @@ from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, PercentParams, Rule, RuleDoc
 from pgvigil.text import one_line
-from pgvigil.trends import Eta, eta, trend
+from pgvigil.trends import Eta, Trend, eta, trend
 from pgvigil.units import DurationS, Percent
 
 _PAST_S = 14 * 86_400.0  # weekly work counts with its right share
 _SPAN_S = 6 * 3600.0  # a slope over less than this says nothing about weeks
+_WEEK_S = 7 * 86_400.0  # a quiet night or weekend is no proof that a sequence rests
 
 
 class SequenceExhaustionParams(ForecastParams, PercentParams):
@@ -70,7 +71,7 @@ def _judged(
     slope = trend(points, _PAST_S)
     known = slope is not None and slope.span_s >= _SPAN_S
     when = eta(forward * row.last_value, forward * row.limit_value, slope) if known else None
-    level = _level(row, when, known=known, params=params)
+    level = _level(row, when, slope if known else None, params)
     if level is None:
         return None
     return Finding(
@@ -97,11 +98,17 @@ def _judged(
     )
 
 
-def _level(row: Sequence, when: Eta | None, *, known: bool, params: SequenceExhaustionParams) -> Level | None:
-    """By share, softened where the end is known to be far; by time, once a part of the range is used."""
+def _level(
+    row: Sequence, when: Eta | None, slope: Trend | None, params: SequenceExhaustionParams
+) -> Level | None:
+    """By share, softened where the end is known to be far; by time, once a part of the range is used.
+
+    What is critical by its share is softened only by a week that says so, its nights and its weekend.
+    """
     by_share = grade(row.used_percent, params)
-    far = known and (when is None or when.soonest_s > params.far_s)
-    if far and by_share is not None and row.used_percent < 99:
+    far = slope is not None and (when is None or when.soonest_s > params.far_s)
+    a_week = slope is not None and slope.span_s >= _WEEK_S
+    if far and by_share is not None and row.used_percent < 99 and (a_week or by_share < Level.CRITICAL):
         by_share = min(by_share, Level.INFO)
     soon = by_time(when, params) if row.used_percent >= params.min_used else None
     return worse(by_share, soon)
@@ -168,8 +175,9 @@ RULE = Rule(
         why_these_defaults="80 % is between pgmonitor's 75 and PgHero's 90; 95 % leaves little time whatever the pace."
         " Time decides where it is known: a change of type on a large table takes weeks of care (30 days: a warning) and"
         " cannot be had in a night (3 days: critical). A sequence at 80 % that needs more than two years for the rest"
-        " is told as info. A forecast stands on at least six hours and the last two weeks, and not below 10 %, where it"
-        " would only say that the table is young.",
+        " is told as info; from 95 % on only when a week is known, because a quiet weekend is no proof. A forecast stands"
+        " on at least six hours and the last two weeks, and not below 10 %, where it would only say that the table is"
+        " young.",
         evidence="The last value, where it fails and whether the sequence or the column ends first, the column that it"
         " feeds, and the forecast with its uncertainty.",
         what_to_do="Column too small: change it to bigint, with the columns that refer to it. Sequence too small: raise"

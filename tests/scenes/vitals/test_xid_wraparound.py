@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from contextlib import closing
 
+import psycopg
+
 from pgvigil.model.evidence import BlockKind
 from pgvigil.model.level import Level
 from pgvigil.postgres.session import Session
@@ -34,6 +36,11 @@ def test_an_overdue_freeze_is_told_by_time_and_names_who_is_in_its_way(
         assert {block.kind for block in told.evidence.blocks} == {BlockKind.TABLE}
         assert any("pg_terminate_backend" in (step.sql or "") for step in told.steps)
         holder.connection.rollback()
+        (listed,) = [step.sql for step in told.steps if "VACUUM (FREEZE, VERBOSE)" in (step.sql or "")]
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            rows = admin.execute(listed or "").fetchall()
+            assert {len(row) for row in rows} == {1}, "\\gexec runs every column"
+            admin.execute(rows[0][0])
         ids.freeze(server)
         seen.look(session, after_s=600)
         seen.look(session, after_s=700)
