@@ -21,14 +21,24 @@ class Behind(NamedTuple):
 
 
 def behind(points: Sequence[Point], position: float, now: datetime) -> Behind | None:
-    """How long ago the log first was beyond `position`, by the remembered positions; None when it never was.
+    """How long ago the log first was beyond `position`, by the remembered ones; None when it is not beyond.
 
     No clock of a transaction is asked: on an idle primary the log does not move, and nothing is behind.
     """
-    for index, point in enumerate(points):
-        if point.value > position:
-            return Behind(max(0.0, (now - point.at).total_seconds()), index == 0)
-    return None
+    first: Point | None = None
+    for point in reversed(points):
+        if point.value <= position:
+            break
+        if first is not None and point.value > first.value:  # what it was before is another log
+            return _since(first, now, at_least=True)
+        first = point
+    else:
+        return None if first is None else _since(first, now, at_least=True)
+    return None if first is None else _since(first, now, at_least=False)
+
+
+def _since(point: Point, now: datetime, *, at_least: bool) -> Behind:
+    return Behind(max(0.0, (now - point.at).total_seconds()), at_least)
 
 
 def fresh(peer: Peer, feed: str, now: datetime) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 import psycopg
 import pytest
@@ -26,7 +27,7 @@ def failures(session: Session) -> int:
 def test_a_conflict_is_told_until_the_row_is_mended(
     start_server: StartServer, vitals: Callable[..., Vitals]
 ) -> None:
-    server = start_publisher(start_server)
+    server = start_publisher(partial(start_server, MAJORS[-1]))
     scene = vitals({"subscription_errors": {}})
     with (
         closing(watching.watch(server.dsn("there"))) as session,
