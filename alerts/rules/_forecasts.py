@@ -4,13 +4,13 @@ from pydantic import Field
 
 from pgvigil.model.evidence import Figure
 from pgvigil.model.level import Level
-from pgvigil.plugins import MagnitudeParams
+from pgvigil.plugins import RuleParams
 from pgvigil.trends import Eta, Trend
 from pgvigil.units import DurationS, format_duration
 
 
-class ForecastParams(MagnitudeParams):
-    """Mix in before the params of the magnitude; subclasses give the defaults."""
+class ForecastParams(RuleParams):
+    """Beside the params of the magnitude; subclasses give the defaults."""
 
     warning_within_s: DurationS | None = Field(
         None, alias="warning_within", description="A warning when it will be reached within this time."
