@@ -181,6 +181,7 @@ class Databases:
             self._pipeline.lost(scheduled.collector.name, database, failure)
 
     def _visit(self, database: str) -> Session:
+        began_s = self._now().mono_s
         try:
             session = self._connect(database)
         except ReadError as error:
@@ -190,6 +191,7 @@ class Databases:
             raise
         if self._unreadable.pop(database, None) is not None:
             self._publish()
+        self._stretching.visited(database, self._now().mono_s - began_s)
         self._looked.add(database)
         self._visited(session)
         return session

@@ -22,6 +22,8 @@ QUIET_S = 60.0  # without a sign of load before a halving
 SOON_S = 30.0  # one slow answer is chance; two within this time are load
 DUTY = 100  # a reading rests for this many times what it took: it keeps 1 % of one backend busy
 CHEAP_S = 0.25  # a round of readings that took less does not rest longer for that; its interval was chosen
+VISITS_S = 1.0  # the same of connecting to all databases of a round
+TRIPS = 10  # over the network to connect: TCP, TLS, authentication, and what is asked of every server
 SLOW_S = 1.0  # the probe answers in a millisecond or two: now it waits for CPU
 SLOWER = 10  # times what is usual
 WORKING_AT_LEAST, WORKING_TIMES = 16, 4  # sessions at work, and against the median of the last hour
@@ -102,6 +104,7 @@ class Cost:
 
     def __init__(self) -> None:
         self._took_s: defaultdict[str, dict[str | None, float]] = defaultdict(dict)
+        self._visit_s: dict[str, float] = {}  # by database: connecting to it
         self._timeouts: Counter[Key] = Counter()  # in a row
         self._long: defaultdict[Key, deque[bool]] = defaultdict(lambda: deque(maxlen=_SEVERAL))
 
@@ -110,13 +113,18 @@ class Cost:
         self._took_s[collector][database] = took_s
         self._timeouts.pop(key, None)
 
+    def visited(self, database: str, took_s: float) -> None:
+        self._visit_s[database] = took_s
+
     def timed_out(self, key: Key) -> int:
         """How often in a row."""
         self._timeouts[key] += 1
         return self._timeouts[key]
 
     def round_s(self, collector: str) -> float:
-        return sum(self._took_s[collector].values())
+        took_s = self._took_s[collector]
+        visits_s = sum(self._visit_s.get(database or "", 0.0) for database in took_s)
+        return sum(took_s.values()) + (visits_s if visits_s >= VISITS_S else 0.0)
 
     def factor(self, key: Key, interval_s: float) -> int:
         """By how much the interval must grow for what the readings take; doubled with each time-out in a row."""
@@ -208,6 +216,10 @@ class Pacing:
         within_s = max(SOON_S, 2.5 * scheduled.interval_s)
         for reason in self._signs(snapshot):
             self._strain.sign(reason, moment, sure=False, within_s=within_s)
+
+    def visited(self, database: str, took_s: float) -> None:
+        """A connection was made to a database, for what is read there."""
+        self._cost.visited(database, max(0.0, took_s - TRIPS * (self._probe.value or 0.0)))
 
     def failed(self, key: Key, failure: Failure, moment: Moment) -> None:
         """A time-out is a sign of load; again and again by one collector it is that one's own matter."""

@@ -47,6 +47,11 @@ class Stretching:
         with self._lock:
             self._pacing.succeeded(scheduled, snapshot)
 
+    def visited(self, database: str, took_s: float) -> None:
+        """A connection was made to a database, for what is read there."""
+        with self._lock:
+            self._pacing.visited(database, took_s)
+
     def failed(self, collector: str, database: str | None, failure: Failure, moment: Moment) -> None:
         """A reading did not come, of a target that is not down."""
         with self._lock:

@@ -311,6 +311,17 @@ def test_the_databases_of_one_round_cost_together(every: dict[str, Scheduled]) -
     assert pacing.factor(one, "db0") == (1, "")
 
 
+def test_connecting_to_many_databases_is_a_cost_too(every: dict[str, Scheduled]) -> None:
+    """Two hundred times 15 ms is three seconds of the server, however little is read there; three times is nothing."""
+    pacing, one = Pacing(), replace(every["constraints"], interval_s=60.0)
+    for number in range(200):
+        if number == 3:
+            assert pacing.factor(one, "db1") == (1, "")
+        pacing.visited(f"db{number}", 0.015)
+        read(pacing, one, 0.0001, number / 10, database=f"db{number}")
+    assert pacing.factor(one, "db1")[0] == 6
+
+
 def test_it_is_a_habit_after_five_rounds_and_no_more_after_five_others(every: dict[str, Scheduled]) -> None:
     """What flickers is not told each time."""
     pacing, one = Pacing(), replace(every["statements"], interval_s=60.0)
