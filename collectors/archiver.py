@@ -124,6 +124,11 @@ def _ready(reading: ArchiverReading) -> Iterable[Sample]:
     return () if reading.ready is None else (Sample("", float(reading.ready.files)),)
 
 
+def _failed(reading: ArchiverReading) -> Iterable[Sample]:
+    reset = reading.archiver.stats_reset
+    yield Sample("", float(reading.archiver.failed), "" if reset is None else reset.isoformat())
+
+
 def _stamp(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
@@ -140,7 +145,7 @@ COLLECTOR = Collector(
         ARCHIVER.name: lambda reading: (reading.archiver,),
         READY.name: lambda reading: () if reading.ready is None else (reading.ready,),
     },
-    series={"ready": _ready},
+    series={"ready": _ready, "failed": _failed},
     families=(
         Family(
             name="archiver_archived",

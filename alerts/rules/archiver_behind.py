@@ -84,9 +84,8 @@ _SET_UP = (
     Step("See what is set.", "SHOW archive_command"),
     Step(
         "Set archive_command or archive_library and reload; what waits is archived then. If nothing is to be"
-        " archived, archive_mode = off after the next restart; until then this keeps nothing and lets pg_wal shrink:"
-        " a break in point-in-time recovery.",
-        "ALTER SYSTEM SET archive_command = '/bin/true'",
+        " archived, set archive_mode = off and restart. A command that always succeeds (/bin/true) lets pg_wal shrink at"
+        " once and throws the log away: no backup can be recovered beyond that moment.",
     ),
 )
 

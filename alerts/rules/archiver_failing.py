@@ -39,16 +39,27 @@ def evaluate(
     nothing_waits = rows.ready is not None and rows.ready.files == 0
     if not rows.archiver.active or not rows.archiver.failing or nothing_waits:
         return Judgement((), Scope())
-    waited_s = _waited_s(rows)
+    waited_s = _waited_s(rows, context)
     level = worse(grade(waited_s, params), _by_disk(rows, params, context))
     return Judgement(() if level is None else (_finding(rows, waited_s, level, context),), Scope())
 
 
-def _waited_s(rows: ArchiverReading) -> float:
+def _waited_s(rows: ArchiverReading, context: Context) -> float:
     """How long nothing was archived although it should be: since the last success, if the first file waited then."""
-    first = None if rows.ready is None else rows.ready.oldest_s
+    first = _failing_s(rows, context) if rows.ready is None else rows.ready.oldest_s
     known = [each for each in (first, rows.archiver.since_archived_s) if each is not None]
     return min(known, default=rows.archiver.since_failed_s or 0.0)
+
+
+def _failing_s(rows: ArchiverReading, context: Context) -> float:
+    """Where the role may not list what waits: since failures were counted after the last success, at least.
+
+    The last success alone says nothing: on an idle server there was nothing to archive for hours.
+    """
+    last = rows.archiver.last_archived_at
+    after = [point for point in context.history("failed") if last is None or point.at > last]
+    first = next((point.at for point in after if point.value > after[0].value), context.now)
+    return (context.now - first).total_seconds()
 
 
 def _by_disk(rows: ArchiverReading, params: ArchiverFailingParams, context: Context) -> Level | None:

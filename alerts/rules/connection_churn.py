@@ -58,8 +58,11 @@ def evaluate(
     reading: Snapshot[Any] | Delta[Any], params: ConnectionChurnParams, context: Context
 ) -> Judgement:
     rows: DatabaseStatsReading = reading.rows
-    if not any(len(context.history("sessions", row.database)) > 1 for row in rows.databases):
-        return Judgement((), NOTHING)  # before 14, and at the first reading, nothing can be told
+    histories = (context.history("sessions", row.database) for row in rows.databases)
+    if all(increase(points, params.within_s) is None for points in histories):
+        return Judgement(
+            (), NOTHING
+        )  # before 14, and at the first reading after a while, nothing can be told
     each = _by_database(rows, params.within_s, context)
     if not each:
         return Judgement((), Scope())

@@ -1,5 +1,6 @@
 """A replication slot holds back so much log that it, or the volume, comes to an end."""
 
+import math
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -102,7 +103,7 @@ def _found(
             if slot.active
             else "Nobody is connected to it.",
         ),
-        steps=(*_limit(room), *_slots.steps(slot)),
+        steps=(*_limit(room, rows), *_slots.steps(slot)),
         about=frozenset({slot_entity(slot.name)}),
         explains=frozenset({slot_entity(slot.name)}),
     )
@@ -136,15 +137,19 @@ def _room_figures(room: _Room, when: Eta | None, slope: Trend | None) -> tuple[F
     return (Figure("Room", format_size(room.size_bytes)), *forecast_figures(when, slope))
 
 
-def _limit(room: _Room) -> tuple[Step, ...]:
+def _limit(room: _Room, rows: SlotsReading) -> tuple[Step, ...]:
+    """Beyond what any slot holds now: a smaller limit would cost the healthy ones with the next checkpoint."""
     if room.loses:
         return ()
+    most = max((slot.retained_bytes or 0 for slot in rows.slots), default=0)
+    limit = math.ceil(max(room.size_bytes, 1.1 * most) / _GIB)
     return (
         Step(
-            "If the volume fills before its consumer is back: limit what slots may hold. Slots beyond it are lost, the"
-            " server lives.",
-            "ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf()",
+            "If the volume fills before its consumer is back: limit what slots may hold. This is more than any of them"
+            " holds now; see that there is room for it. A slot that comes to the limit is lost, the server lives.",
+            f"ALTER SYSTEM SET max_slot_wal_keep_size = '{limit}GB'",
         ),
+        Step("Have it read.", "SELECT pg_reload_conf()"),
     )
 
 

@@ -108,6 +108,7 @@ _CAUSES = {
 
 def _steps(cause: str) -> tuple[Step, ...]:
     look = Step("See the conflicts by cause.", "SELECT * FROM pg_stat_database_conflicts ORDER BY datname")
+    reload = Step("Have it read.", "SELECT pg_reload_conf()")
     delay = Step(
         "Or let the replay wait longer for queries; the standby lags by as much.",
         "ALTER SYSTEM SET max_standby_streaming_delay = '5min'",
@@ -118,14 +119,14 @@ def _steps(cause: str) -> tuple[Step, ...]:
             " long as the longest query here.",
             "ALTER SYSTEM SET hot_standby_feedback = on",
         )
-        return (look, feedback, delay)
+        return (look, feedback, delay, reload)
     if cause == "lock":
         truncate = Step(
             "Move DDL to quiet hours. If it is vacuum: ALTER TABLE ... SET (vacuum_truncate = off) for the tables that"
             " are read here."
         )
-        return (look, truncate, delay)
-    return (look, delay)
+        return (look, truncate, delay, reload)
+    return (look, delay, reload)
 
 
 RULE = Rule(
