@@ -160,7 +160,7 @@ class Target:
     def follow(self, wants: Callable[[str], bool], named: Sequence[str]) -> None:
         """Look into these databases from now on; the list is read anew at once."""
         self._following.want(wants, named)
-        self._follow(tick=False)
+        self._follow(tick=False, anew=True)
 
     def retire(self) -> None:
         """No more ticks and no more work. A job that runs may finish: its worker leaves by itself, see `ended`."""
@@ -206,8 +206,8 @@ class Target:
     def _tick_follow(self) -> None:
         self._follow(tick=True)
 
-    def _follow(self, *, tick: bool) -> None:
-        self._server.due(Job(key="databases", run=self._list, failed=nothing, rank=1), tick=tick)
+    def _follow(self, *, tick: bool, anew: bool = False) -> None:
+        self._server.due(Job(key="databases", run=self._list, failed=nothing, rank=1), tick=tick, anew=anew)
 
     def _list(self, session: Session) -> None:
         self._databases.follow(session)

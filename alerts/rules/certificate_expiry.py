@@ -112,6 +112,9 @@ RULE = Rule(
         " days), so nothing is told before less than a quarter is left: of 90 days that is 22, of one day six hours.",
         evidence="From when to when it is valid. Only the server's own certificate is looked at, not its authority's.",
         what_to_do="Renew the files and reload. With a pooler or proxy in front it is theirs that is shown here.",
-        how_to_look="openssl s_client -starttls postgres -connect HOST:5432 </dev/null | openssl x509 -noout -dates",
+        how_to_look="""\
+-- from the machine that runs pgvigil:
+-- openssl s_client -starttls postgres -connect HOST:5432 </dev/null | openssl x509 -noout -dates
+SELECT name, setting FROM pg_settings WHERE name IN ('ssl', 'ssl_cert_file')""",
     ),
 )

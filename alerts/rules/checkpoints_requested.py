@@ -176,7 +176,8 @@ RULE = Rule(
         evidence="How many were requested and timed, how much WAL is written per hour and per checkpoint, and the"
         " max_wal_size with which the timeout would come first.",
         what_to_do="Raise max_wal_size to the size in the evidence, if the disk has room for it; a reload is enough.",
-        how_to_look="SELECT num_timed, num_requested, stats_reset FROM pg_stat_checkpointer; -- 17 and later\n"
-        "SELECT checkpoints_timed, checkpoints_req, stats_reset FROM pg_stat_bgwriter; -- before 17",
+        how_to_look="""\
+-- before 17: SELECT checkpoints_timed, checkpoints_req, stats_reset FROM pg_stat_bgwriter
+SELECT num_timed, num_requested, stats_reset FROM pg_stat_checkpointer""",
     ),
 )

@@ -63,12 +63,15 @@ class Lane:
         self._working = False
         self._session: Session | None = None  # the worker's own; others may only interrupt it
 
-    def due(self, job: Job, *, tick: bool = True) -> None:
-        """Mark `job` due. A tick that finds it still due or running is counted as missed, never queued twice."""
+    def due(self, job: Job, *, tick: bool = True, anew: bool = False) -> None:
+        """Mark `job` due. A tick that finds it still due or running is counted as missed, never queued twice.
+
+        With `anew` one that runs now is not enough: what it goes by has changed since it began.
+        """
         with self._lock:
             if self._closing:
                 return
-            if job.key in self._due or job.key in self._running:
+            if job.key in self._due or (job.key in self._running and not anew):
                 if tick:
                     self.missed[job.key] += 1
                 return

@@ -144,6 +144,28 @@ def test_a_tick_that_finds_the_job_running_is_missed_and_not_queued(line: Line) 
     line.hears(("up", ""), ("slow", "ran"), ("asked", "ran"))
 
 
+def test_what_a_job_goes_by_may_change_while_it_runs(line: Line) -> None:
+    """Asked for anew, it runs once more after the turn; asked for twice, still once."""
+    lane = line.server()
+    began, go = threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    def slow(_session: Session) -> None:
+        runs.append(1)
+        began.set()
+        go.wait(10)
+
+    job = Job(key="databases", run=slow, failed=lambda _failure: None)
+    lane.due(job)
+    assert began.wait(10)
+    lane.due(job, tick=False)
+    lane.due(job, tick=False, anew=True)
+    lane.due(job, tick=False, anew=True)
+    go.set()
+    poll(lambda: len(runs) == 2 and not lane.busy_s, 10)
+    assert lane.missed["databases"] == 0
+
+
 def test_a_failed_job_costs_the_others_nothing(line: Line) -> None:
     lane = line.server()
     lane.due(line.job("bad", raising(TIMEOUT)))
