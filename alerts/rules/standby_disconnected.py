@@ -31,15 +31,23 @@ def evaluate(
         return Judgement((), Scope())  # a primary, or fed by an archive alone
     if rows.receiver is not None and rows.receiver.status is None:
         return Judgement((), replace(NOTHING, reason="the role may not see the receiver"))
-    why = _trouble(rows, params)
+    why = _trouble(rows, _silence_s(params, context))
     return Judgement((_finding(rows.standby, rows, why, params, context),) if why else (), Scope())
 
 
-def _trouble(rows: WalReceiverReading, params: StandbyDisconnectedParams) -> str:
+def _silence_s(params: StandbyDisconnectedParams, context: Context) -> float | None:
+    """From when on silence is trouble: after half of wal_receiver_timeout the standby asks for a sign of life, and
+    where that is 0 it never does, so that an idle primary is silent for hours.
+    """
+    timeout_ms = float((context.facts.settings if context.facts else {}).get("wal_receiver_timeout", 60_000))
+    return max(params.silent_s, timeout_ms / 1000) if timeout_ms else None
+
+
+def _trouble(rows: WalReceiverReading, silence_s: float | None) -> str:
     receiver = rows.receiver
     if receiver is None:
         return "nothing receives"
-    if receiver.message_age_s is not None and receiver.message_age_s >= params.silent_s:
+    if silence_s is not None and receiver.message_age_s is not None and receiver.message_age_s >= silence_s:
         return f"the sender has been silent for {format_duration(receiver.message_age_s)}"
     return "" if rows.streaming else f"the receiver is {one_line(receiver.status or '', 20)}"
 
@@ -113,9 +121,9 @@ RULE = Rule(
         " It serves reads all the same, older by the minute. A standby that is fed by an archive alone is not judged.",
         magnitude="",
         why_these_defaults="Two minutes pass over a restart of the primary and over the few seconds between two attempts"
-        " (wal_retrieve_retry_interval is 5 s). A sender says something at least every 30 s (half of"
-        " wal_receiver_status_interval's and wal_sender_timeout's 60 s), so three minutes of silence are a dead line. A"
-        " warning, because the primary works; pganalyze and pgEdge call it critical.",
+        " (wal_retrieve_retry_interval is 5 s). After half of wal_receiver_timeout (60 s by default) a standby asks its"
+        " sender for a sign of life, so three minutes of silence are a dead line; a longer timeout counts instead, and"
+        " where it is 0 nobody asks, and silence says nothing. A warning, because the primary works; pganalyze and pgEdge call it critical.",
         evidence="What it calls itself, its slot, the sender, how far it is behind where the primary is watched, and the"
         " age of the last transaction.",
         what_to_do="Read the standby's log. Refused: pg_hba.conf, password, the primary itself. Slot lost or log removed:"

@@ -39,6 +39,7 @@ SETTINGS = (
     "track_functions",
     "track_io_timing",
     "track_wal_io_timing",
+    "wal_receiver_timeout",
 )
 
 _RESERVED = (
