@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from alerts.rules import idle_in_transaction as broken
 from tests.support.daemons import daemon_in_process
 from tests.support.locks import idle_in_transaction
+from tests.support.planting import planted
 from tests.support.polling import poll
 from tests.support.servers import Database
 
@@ -29,7 +28,7 @@ warning = "3s"
 
 
 def test_a_rule_that_throws_leaves_what_it_said_unknown_and_the_others_at_work(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path
 ) -> None:
     """Said once, with its traceback: the next readings are not judged by it again."""
     defect = False
@@ -40,8 +39,8 @@ def test_a_rule_that_throws_leaves_what_it_said_unknown_and_the_others_at_work(
         return judge(*arguments)
 
     judge = broken.RULE.evaluate
-    monkeypatch.setattr(broken, "RULE", replace(broken.RULE, evaluate=evaluate, absorbs=frozenset()))
     with (
+        planted(broken, replace(broken.RULE, evaluate=evaluate, absorbs=frozenset())),
         daemon_in_process(tmp_path, CONFIG.format(dsn=database.dsn())) as daemon,
         idle_in_transaction(database.dsn(), "SELECT 1"),
     ):

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from collectors import constraints
 from pgvigil.plugins import LaneKind, Reader
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import daemon_in_process
+from tests.support.planting import planted
 from tests.support.polling import poll
 
 CONFIG = """
@@ -28,7 +28,7 @@ OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgvig
 
 
 def test_the_third_connection_is_there_only_while_heavy_work_runs(
-    own_server: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_server: ScratchServer, tmp_path: Path
 ) -> None:
     running, release = threading.Event(), threading.Event()
     plain = constraints.COLLECTOR
@@ -38,8 +38,8 @@ def test_the_third_connection_is_there_only_while_heavy_work_runs(
         assert release.wait(30)
         return plain.read(reader)
 
-    monkeypatch.setattr(constraints, "COLLECTOR", replace(plain, lane=LaneKind.HEAVY, read=slow))
     with (
+        planted(constraints, replace(plain, lane=LaneKind.HEAVY, read=slow)),
         psycopg.connect(own_server.dsn(), autocommit=True) as admin,
         daemon_in_process(tmp_path, CONFIG.format(dsn=json.dumps(own_server.dsn()))) as daemon,
     ):

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ class Pool:
         return _described(name, str(installation.bindir), started.dsn(), started)
 
 
+@cache
 def installations() -> tuple[binaries.Binaries, ...]:
-    """One installation per major version: those named in PGVIGIL_TEST_BINDIRS, then whatever is found."""
+    """One installation per major version: those named in PGVIGIL_TEST_BINDIRS, then whatever is found.
+
+    Looked for once: every parametrized test asks while tests are collected, and each look runs programs.
+    """
     named = [Path(entry) for entry in os.environ.get(MORE_BINDIRS, "").split(os.pathsep) if entry]
     by_major: dict[int, binaries.Binaries] = {}
     for each in (*map(binaries.in_directory, named), *binaries.available()):
