@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pgvigil.model.series import Point
@@ -43,6 +43,7 @@ def age_s(points: Sequence[Point], of: Point) -> float:
     return (points[-1].at - of.at).total_seconds()
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PACES)
 def test_it_is_bounded_and_keeps_what_is_recent_in_order(paces: list[tuple[float, int]]) -> None:
     full = readings(paces)
@@ -53,6 +54,7 @@ def test_it_is_bounded_and_keeps_what_is_recent_in_order(paces: list[tuple[float
     assert kept == sorted(kept)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PACES)
 @example([(60.0, 7)] * 20_000)
 def test_a_thinned_counter_grows_as_the_full_one(paces: list[tuple[float, int]]) -> None:
@@ -67,6 +69,7 @@ def test_a_thinned_counter_grows_as_the_full_one(paces: list[tuple[float, int]])
             assert grown == increase(full, grown.elapsed_s)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PACES)
 @example([(60.0, 1)] * 20_000)
 def test_no_stretch_of_time_is_missed_by_more_than_a_fraction_of_its_age(
