@@ -207,7 +207,7 @@ class Target:
         self._follow(tick=True)
 
     def _follow(self, *, tick: bool, anew: bool = False) -> None:
-        self._server.due(Job(key="databases", run=self._list, failed=nothing, rank=1), tick=tick, anew=anew)
+        self._server.due(Job(key="databases", run=self._list, failed=nothing), tick=tick, anew=anew)
 
     def _list(self, session: Session) -> None:
         self._databases.follow(session)
@@ -242,7 +242,7 @@ class Target:
             run=partial(self._read, scheduled, database),
             failed=partial(self._unread, name, database),
             database=database,
-            rank=0 if name == _FIRST else 2 + round(scheduled.interval_s),
+            within_s=0.0 if name == _FIRST else scheduled.interval_s,
         )
 
     def _read(self, scheduled: Scheduled, database: str | None, session: Session) -> None:

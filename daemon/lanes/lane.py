@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -36,26 +36,29 @@ SLOW_S = 0.5  # an attempt to connect that failed no sooner costs a worker
 class Job:
     """One thing to do with the lane's session. `key` is unique on the lane: a job is never queued twice.
 
-    `run` raises ReadError when the server did not do as asked; `failed` is then told why. `rank` orders the
-    jobs that are due together: cheap ones that tell whether the target is alive go first.
+    `run` raises ReadError when the server did not do as asked; `failed` is then told why. The one that is wanted
+    soonest goes first: `within_s` after it was due, which is short for what tells whether the target is alive and for
+    what is read often. None waits for ever, since what comes due later is wanted later.
     """
 
     key: str
     run: Callable[[Session], None]
     failed: Callable[[Failure], None]
     database: str | None = None
-    rank: int = 0
+    within_s: float = 0.0
 
 
 class Lane:
     """What the two kinds of lane share: what is due, and taking turns with a worker."""
+
+    _at_a_time: int | None = None  # jobs of one turn; None is all that are due
 
     def __init__(self, name: str, now: Now) -> None:
         self.name = name
         self.missed: Counter[str] = Counter()  # ticks that came while the same job was still due or running
         self._now = now
         self._lock = threading.Lock()
-        self._due: dict[str, Job] = {}
+        self._due: dict[str, tuple[float, Job]] = {}  # when it is wanted, by the monotonic clock
         self._running: set[str] = set()
         self._queued = False
         self._job_since_s: float | None = None
@@ -75,7 +78,7 @@ class Lane:
                 if tick:
                     self.missed[job.key] += 1
                 return
-            self._due[job.key] = job
+            self._due[job.key] = self._now().mono_s + job.within_s, job
             queue = not self._queued
             self._queued = True
         if queue:
@@ -84,13 +87,12 @@ class Lane:
     def forget(self, database: str) -> None:
         """Drop what is due in a database that is no more."""
         with self._lock:
-            self._due = {key: job for key, job in self._due.items() if job.database != database}
+            self._due = {key: due for key, due in self._due.items() if due[1].database != database}
 
     def work(self) -> None:
         """Take a turn; called by a worker."""
         with self._lock:
-            jobs = sorted(self._due.values(), key=lambda job: job.rank)
-            self._due.clear()
+            jobs = self._take(self._at_a_time)
             self._running = {job.key for job in jobs}
             self._working = True
         try:
@@ -138,10 +140,17 @@ class Lane:
             leave()
             self._session = None
 
+    def _take(self, most: int | None = None) -> list[Job]:
+        """What is due, at most so many, the soonest wanted first; it is due no more. The lock is held."""
+        soonest = sorted(self._due.items(), key=lambda item: item[1][0])[:most]
+        for key, _ in soonest:
+            del self._due[key]
+        return [job for _, (_, job) in soonest]
+
     def _pool(self) -> Pool:
         raise NotImplementedError
 
-    def _serve(self, jobs: Iterable[Job]) -> None:
+    def _serve(self, jobs: Sequence[Job]) -> None:
         raise NotImplementedError
 
     def _attempt(self, job: Job, session: Session) -> Failure | None:
@@ -151,7 +160,13 @@ class Lane:
 
 
 class ServerLane(Lane):
-    """The persistent connection: activity, lock waits, statements."""
+    """The persistent connection: activity, lock waits, statements.
+
+    One job a turn, so that what is read every second does not wait for all that came due with it; a server far away
+    takes half a second for each.
+    """
+
+    _at_a_time = 1
 
     def __init__(
         self,
@@ -189,39 +204,36 @@ class ServerLane(Lane):
     def _pool(self) -> Pool:
         return self.pool
 
-    def _serve(self, jobs: Iterable[Job]) -> None:
-        waiting = list(jobs)
+    def _serve(self, jobs: Sequence[Job]) -> None:
+        (job,) = jobs
         fresh = self._session is None
-        while waiting:
+        while True:
             session = self._ready()
             if isinstance(session, Failure):
-                self._lost(session, waiting)
+                self._lost(session, job)
                 return
-            lost = self._run_until_broken(session, waiting)
+            lost = self._run(session, job)
             if lost is None:
                 return
             self._drop()
             if self._closing:
                 return
             if fresh or lost.kind is FailureKind.SILENT:
-                self._lost(lost, waiting)
+                self._lost(lost, job)
                 return
             # A connection can end without the server having gone: ended by an administrator, idle too long.
             # One that was just made and breaks as well is another matter.
             fresh = True
 
-    def _run_until_broken(self, session: Session, waiting: list[Job]) -> Failure | None:
-        """Run and remove what waits; the failure that broke the connection, its job still waiting."""
-        while waiting:
-            job = waiting[0]
-            failure = self._attempt(job, session)
-            if session.broken:
-                return failure or Failure(FailureKind.LOST, "the connection was lost")
-            waiting.pop(0)
-            if failure is not None:
-                job.failed(failure)
-                if failure.kind is FailureKind.UNDEFINED:
-                    self._rediscover(session)
+    def _run(self, session: Session, job: Job) -> Failure | None:
+        """The failure that broke the connection; any other is told to the job."""
+        failure = self._attempt(job, session)
+        if session.broken:
+            return failure or Failure(FailureKind.LOST, "the connection was lost")
+        if failure is not None:
+            job.failed(failure)
+            if failure.kind is FailureKind.UNDEFINED:
+                self._rediscover(session)
         return None
 
     def _rediscover(self, session: Session) -> None:
@@ -248,12 +260,15 @@ class ServerLane(Lane):
             self._up(self._session)
         return self._session
 
-    def _lost(self, failure: Failure, jobs: Iterable[Job]) -> None:
+    def _lost(self, failure: Failure, job: Job) -> None:
+        """None of what else is due can be read either: it is not tried one by one."""
         if self._closing:  # nobody stays to see whether it comes back
             return
         self._down(failure)
-        for job in jobs:
-            job.failed(failure)
+        with self._lock:
+            others = self._take()
+        for each in (job, *others):
+            each.failed(failure)
 
 
 class DatabasesLane(Lane):
@@ -267,7 +282,7 @@ class DatabasesLane(Lane):
     def _pool(self) -> Pool:
         return self._visits
 
-    def _serve(self, jobs: Iterable[Job]) -> None:
+    def _serve(self, jobs: Sequence[Job]) -> None:
         by_database: dict[str, list[Job]] = {}
         for job in jobs:
             by_database.setdefault(job.database or "", []).append(job)

@@ -138,12 +138,14 @@ def _parameters(dsn: Dsn, limits: Limits, application_name: str) -> dict[str, st
 
 def _server_keepalives(limits: Limits) -> dict[str, str]:
     """The server's own test of us: after a network failure that kept our farewell from it, it would otherwise keep
-    our session, and its slot, for two hours (the kernel's default). Without effect on a local socket.
+    our session, and its slot, for two hours, or 15 minutes if an answer is under way (the kernel's defaults).
+    Without effect on a local socket.
     """
     return {
         "tcp_keepalives_idle": str(limits.keepalives_idle_s),
         "tcp_keepalives_interval": str(limits.keepalives_interval_s),
         "tcp_keepalives_count": str(limits.keepalives_count),
+        "tcp_user_timeout": str(limits.tcp_user_timeout_ms),
     }
 
 

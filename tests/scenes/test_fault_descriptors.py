@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from pgvigil.scratch.server import ScratchServer
@@ -33,6 +34,8 @@ TARGET = """
 name = "{name}"
 dsn = "{dsn}"
 """
+
+END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgvigil%'"
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="limits of another process are set by prlimit"
@@ -71,16 +74,19 @@ def goes_on(daemon: RunningDaemon) -> None:
 
 def test_without_a_descriptor_the_servers_are_not_blamed(own_server: ScratchServer, tmp_path: Path) -> None:
     """None for reading, connecting or looking up: stale for want of resources, and no server is called down."""
-    with watching(own_server, tmp_path) as daemon:
+    with (
+        watching(own_server, tmp_path) as daemon,
+        psycopg.connect(own_server.dsn(), autocommit=True) as admin,
+    ):
         soft, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
         assert soft == min(hard, 65_536)  # all that the system allows
         limit(daemon, psutil.Process(daemon.process.pid).num_fds() // 2)
         poll(lambda: said(daemon), 20, message="it is said")
-        own_server.restart()  # every connection has to be made anew
+        admin.execute(END_ALL)  # every connection has to be made anew, and nobody refuses it
         poll(lambda: daemon.log.read_text().count('"change": "fired"') >= len(TARGETS), 30)
         limit(daemon, 1024)
         told = daemon.incidents("collector_stale")
-        assert {one["evidence"]["figures"]["Failure"] for one in told} == {"resources"}
+        assert {one["evidence"]["figures"]["Failure"] for one in told} == {"resources"}, told
         assert all("out of file descriptors" in one["evidence"]["cause"] for one in told)
         assert said(daemon) == 1
         goes_on(daemon)

@@ -24,6 +24,7 @@ QUICK = replace(
     keepalives_idle_s=1,
     keepalives_interval_s=1,
     keepalives_count=2,
+    tcp_user_timeout_ms=3_000,
 )
 CONFIG = """
 [collectors.availability]

@@ -68,6 +68,8 @@ def caught_up(primary: ScratchServer, standby: ScratchServer, *, deadline_s: flo
         psycopg.connect(primary.dsn(), autocommit=True) as writer,
         psycopg.connect(standby.dsn(), autocommit=True) as reader,
     ):
+        writer.execute("SET synchronous_commit = local")  # what was committed before is written as well
+        writer.execute("SELECT pg_logical_emit_message(true, 'tests', '')")
         row = writer.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
         assert row is not None
         query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"

@@ -72,14 +72,22 @@ class Line:
         )
 
     def job(
-        self, key: str, run: Callable[[Any], None] = lambda _session: None, database: str | None = None
+        self,
+        key: str,
+        run: Callable[[Any], None] = lambda _session: None,
+        database: str | None = None,
+        within_s: float = 0.0,
     ) -> Job:
         def ran(session: Session) -> None:
             run(session)
             self.told.append((key, "ran"))
 
         return Job(
-            key=key, run=ran, failed=lambda failure: self.told.append((key, failure.kind)), database=database
+            key=key,
+            run=ran,
+            failed=lambda failure: self.told.append((key, failure.kind)),
+            database=database,
+            within_s=within_s,
         )
 
     def hears(self, *wanted: tuple[str, str]) -> None:
@@ -216,6 +224,46 @@ def test_silence_is_down_without_another_try(line: Line) -> None:
     line.hears(("up", ""), ("a", "ran"))
     lane.due(line.job("hangs", raising(silent, breaks=True)))
     line.hears(("up", ""), ("a", "ran"), ("down", "silent"), ("hangs", "silent"))
+
+
+def test_what_is_read_every_second_does_not_wait_for_all_that_came_due_before_it(line: Line) -> None:
+    """And what is read every minute is read, however often the others come."""
+    lane = line.server()
+    running, release = threading.Event(), threading.Event()
+
+    def again(_session: Any) -> None:
+        lane.due(line.job("activity", within_s=1))
+
+    def hold(_session: Any) -> None:
+        running.set()
+        assert release.wait(5)
+
+    lane.due(line.job("held", hold))
+    assert running.wait(5)
+    for key in ("wal", "io"):
+        lane.due(line.job(key, again, within_s=60))
+    lane.due(line.job("statements", within_s=0.5))
+    release.set()
+    told = ["held", "statements", "wal", "activity", "io", "activity"]
+    line.hears(("up", ""), *((key, "ran") for key in told))
+
+
+def test_all_that_waits_hears_at_once_that_the_connection_is_lost(line: Line) -> None:
+    """Each of them would take its own deadline to find that out."""
+    lane = line.server()
+    running, release = threading.Event(), threading.Event()
+
+    def silent(session: Any) -> None:
+        running.set()
+        assert release.wait(5)
+        raising(Failure(FailureKind.SILENT, "no answer within 5s"), breaks=True)(session)
+
+    lane.due(line.job("hangs", silent))
+    assert running.wait(5)
+    lane.due(line.job("waits"))
+    release.set()
+    line.hears(("up", ""), ("down", "silent"), ("hangs", "silent"), ("waits", "silent"))
+    assert len(line.sessions) == 1
 
 
 def test_no_connection_is_told_to_every_job_that_was_due(line: Line) -> None:
