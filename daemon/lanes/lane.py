@@ -205,7 +205,10 @@ class ServerLane(Lane):
         return self.pool
 
     def _serve(self, jobs: Sequence[Job]) -> None:
-        (job,) = jobs
+        for job in jobs:  # one, or none when the lane was closed before a worker came
+            self._serve_one(job)
+
+    def _serve_one(self, job: Job) -> None:
         fresh = self._session is None
         while True:
             session = self._ready()

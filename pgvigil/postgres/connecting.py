@@ -161,6 +161,9 @@ def _open_address(
     deadline_s = time.monotonic() + timeout_s
     try:
         return _with_settings_if_allowed(candidate, deadline_s)
+    except _NoSocketError:
+        want = Failure(FailureKind.RESOURCES, "pgvigil itself lacks what it needs: libpq got no socket")
+        raise ReadError(our_want() or want) from None
     except _RefusedByLibpqError as error:
         failure = our_want() or classify_connect(str(error), where, secrets)
         if failure.kind is FailureKind.TLS and "certificate" in failure.message:
@@ -185,15 +188,27 @@ class _RefusedByLibpqError(Exception):
     """libpq's own text; not safe to show."""
 
 
+class _NoSocketError(Exception):
+    """libpq gave up before it had asked anybody, and without a word: so it does when this process has no descriptor
+    left, also if another thread has freed one since.
+    """
+
+
 def _handshake(parameters: dict[str, str], deadline_s: float) -> pq.abc.PGconn:
     pgconn = pq.PGconn.connect_start(make_conninfo("", **parameters).encode())
     try:
+        _has_socket(pgconn)
         _complete(pgconn, deadline_s)
         pgconn.nonblocking = 1  # what psycopg's own loops expect
     except BaseException:
         pgconn.finish()
         raise
     return pgconn
+
+
+def _has_socket(pgconn: pq.abc.PGconn) -> None:
+    if pgconn.status == pq.ConnStatus.BAD and not pgconn.error_message.strip():
+        raise _NoSocketError
 
 
 def _complete(pgconn: pq.abc.PGconn, deadline_s: float) -> None:

@@ -40,12 +40,8 @@ _BY_CLASS = {
 }
 
 # libpq gives no SQLSTATE for a connection that was never made, so the text decides. Earlier kinds win.
-# Out of descriptors it says nothing at all.
 _BY_TEXT = {
-    FailureKind.RESOURCES: (
-        r"^\s*$",
-        r"Too many open files|Cannot allocate memory|No buffer space available",
-    ),
+    FailureKind.RESOURCES: (r"Too many open files|Cannot allocate memory|No buffer space available",),
     FailureKind.SHUTTING_DOWN: (
         r"system is shutting down",
         r"terminating connection due to administrator",
@@ -187,10 +183,7 @@ def _primary(error: psycopg.Error) -> str:
 
 def classify_connect(text: str, where: str, secrets: Iterable[str] = ()) -> Failure:
     """The class of libpq's message for a connection that could not be made to `where` (address and port)."""
-    line = (
-        _SEVERITY.sub("", _PREFIX.sub("", _first_line(text)))
-        or "no reason given, as when pgvigil is out of descriptors"
-    )
+    line = _SEVERITY.sub("", _PREFIX.sub("", _first_line(text)))
     kind = _kind_of_text(_PREFIX.sub("", text), otherwise=FailureKind.REFUSED)
     return Failure(kind, safe_text(f"{where}: {line}", secrets))
 

@@ -226,6 +226,18 @@ def test_silence_is_down_without_another_try(line: Line) -> None:
     line.hears(("up", ""), ("a", "ran"), ("down", "silent"), ("hangs", "silent"))
 
 
+def test_a_lane_that_is_closed_before_its_turn_has_nothing_to_do(line: Line) -> None:
+    """A target that is removed while its first reading waits for a worker."""
+    lanes = (
+        line.server(),
+        DatabasesLane("t/databases", system_now, pool=line.pool, connect=line.connect),
+    )
+    for lane in lanes:
+        lane.close()
+        lane.work()
+    assert (line.sessions, line.told) == ([], [])
+
+
 def test_what_is_read_every_second_does_not_wait_for_all_that_came_due_before_it(line: Line) -> None:
     """And what is read every minute is read, however often the others come."""
     lane = line.server()

@@ -57,7 +57,6 @@ CONNECT_TEXTS = [
     (AT + 'message contents do not agree with length in message type "S"', "protocol"),
     (AT + 'lost synchronization with server: got message type "H", length 1414811695', "protocol"),
     (AT + "could not create socket: Too many open files", "resources"),
-    ("", "resources"),  # what libpq says in fact
     (AT + "something that no version has said so far", "refused"),
 ]  # fmt: skip
 
