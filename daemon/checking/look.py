@@ -54,6 +54,7 @@ class Look:
         self.diagnosis = Diagnosis(target)
         self.memory = Memory()
         self.up: bool | None = None
+        self.facts: Facts | None = None
         self._target = target
         self._role = role  # who the DSN says that we are
         self._now = now
@@ -77,7 +78,8 @@ class Look:
         if not sample_s and not whole:
             self._of_server = [each for each in self._of_server if not self._skipped(each)]
         try:
-            self.diagnosis.learn(self._sessions.server().facts)
+            self.facts = self._sessions.server().facts
+            self.diagnosis.learn(self.facts)
             self.up = True
             self._visit_databases()
             self._read_server()

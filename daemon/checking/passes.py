@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
 from daemon.checking.look import Look, paced
+from daemon.checking.peers import clusters
 from daemon.checking.result import Checked, NotCovered
 from daemon.checking.sessions import Sessions
 from daemon.checking.verdict import Judging
@@ -48,18 +49,27 @@ class Pass:
         workers = max(1, min(len(targets), self._settings.daemon.spare_workers))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
         try:
-            return list(pool.map(self._attempt, targets))
+            looked = list(pool.map(self._attempt, targets))
         finally:
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
+        return self._judged(looked)
 
-    def _attempt(self, target: TargetSettings) -> Checked:
-        checked = attempt(lambda: self._check(target), lane=target.name, job="check")
-        if isinstance(checked, Failure):
-            return Checked(name=target.name, up=None, not_covered=(NotCovered(reason=checked.message),))
-        return checked
+    def _judged(self, looked: Sequence[Judging | Checked]) -> list[Checked]:
+        """Not before all are read: some rules ask what the other servers of a cluster have seen."""
+        peers = clusters(one for one in looked if isinstance(one, Judging))
+        moment = self._now()
+        return [
+            one if isinstance(one, Checked) else one.judge(moment, peers.get(one.name, ())) for one in looked
+        ]
 
-    def _check(self, target: TargetSettings) -> Checked:
+    def _attempt(self, target: TargetSettings) -> Judging | Checked:
+        looked = attempt(lambda: self._look(target), lane=target.name, job="check")
+        if isinstance(looked, Failure):
+            return Checked(name=target.name, up=None, not_covered=(NotCovered(reason=looked.message),))
+        return looked
+
+    def _look(self, target: TargetSettings) -> Judging:
         collectors = scheduled(self._settings, target.kind).values()
         sessions = Sessions(
             target.name,
@@ -94,7 +104,7 @@ class Pass:
             judging.judge(self._now())  # the rules ask for the names and texts that they would show
             if look.up:
                 self._learn(sessions, following.names, names, statements)
-        return judging.judge(self._now())
+        return judging
 
     def _learn(
         self, sessions: Sessions, databases: Mapping[int, str], names: Names, statements: Statements

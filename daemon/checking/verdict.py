@@ -1,6 +1,6 @@
 """What the rules make of one look at a target. `for` does not count: there is one look and no history."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from alerts.bound import BoundRule
@@ -17,7 +17,7 @@ from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta
-from pgvigil.plugins import Context
+from pgvigil.plugins import Context, Peer
 
 _NAMED = 3  # subjects that could not be judged and are named
 _UNJUDGED = "could not be judged"
@@ -39,23 +39,26 @@ class Judging:
     ) -> None:
         self._disk_size_bytes = disk_size_bytes
         self._kind = kind
-        self._target = target
+        self.name = target
+        self.look = look
+        self._peers: Sequence[Peer] = ()
         self._rules = rules
-        self._look = look
         self._names = names
         self._statements = statements
         self._failed: set[str] = set()
 
-    def judge(self, moment: Moment) -> Checked:
+    def judge(self, moment: Moment, peers: Sequence[Peer] = ()) -> Checked:
+        """`peers` are the other targets of the pass that are the same cluster."""
+        self._peers = peers
         found: dict[str, Finding] = {}
         doubts: dict[NotCovered, None] = {}
-        for (database, feed), taken in self._look.taken.items():
+        for (database, feed), taken in self.look.taken.items():
             for name, bound in self._rules.items():
                 if feed is not None and feed in bound.rule.watches:
                     findings, doubt = self._ask(name, bound, database, feed, taken, moment)
                     _merge(found, findings)
                     doubts |= dict.fromkeys(doubt)
-        return self._checked(found, (*self._look.not_covered.values(), *doubts), moment)
+        return self._checked(found, (*self.look.not_covered.values(), *doubts), moment)
 
     def _ask(
         self, name: str, bound: BoundRule, database: str | None, feed: str, taken: Taken, moment: Moment
@@ -69,7 +72,7 @@ class Judging:
             reasons, chosen = [RULE_FAILED], False
         else:
             reasons, chosen = list(_unjudged(taken, judgement.scope)), judgement.scope.not_offered
-        found = {} if judgement is None else distinct(name, self._target, judgement.findings)
+        found = {} if judgement is None else distinct(name, self.name, judgement.findings)
         doubt = [
             NotCovered(database=database, collector=feed, rule=name, reason=reason, chosen=chosen)
             for reason in reasons
@@ -78,17 +81,18 @@ class Judging:
 
     def _context(self, database: str | None, taken: Taken, moment: Moment) -> Context:
         return Context(
-            target=self._target,
+            target=self.name,
             now=moment.utc,
             previous=taken.previous,
             facts=taken.facts,
             text=self._statements.text,
             relation=self._names,
-            database_names=self._look.database_names,
-            history=partial(self._look.memory.points, taken.reading.collector, database),
-            changes=self._look.memory.changes(taken.reading.collector, database),
+            database_names=self.look.database_names,
+            history=partial(self.look.memory.points, taken.reading.collector, database),
+            changes=self.look.memory.changes(taken.reading.collector, database),
             disk_size_bytes=self._disk_size_bytes,
             kind=self._kind,
+            peers=self._peers,
         )
 
     def _checked(
@@ -96,16 +100,16 @@ class Judging:
     ) -> Checked:
         seen = [finding for finding in found.values() if finding.level > Level.HOLD]
         over_all = [finding for finding in seen if self._rules[finding.rule].rule.suppresses_target]
-        lost = (None, None) in self._look.not_covered  # which says it of everything
+        lost = (None, None) in self.look.not_covered  # which says it of everything
         related = family({name: bound.rule for name, bound in self._rules.items()})
         explained_by = explanations(related, over_all or seen, moment)
         return Checked(
-            name=self._target,
-            up=self._look.up,
+            name=self.name,
+            up=self.look.up,
             findings=tuple(_in_order(over_all or seen, explained_by)),
             explained_by=explained_by,
             not_covered=tuple(each for each in not_covered if not lost or each.collector is None),
-            problems=self._look.diagnosis.blinding,
+            problems=self.look.diagnosis.blinding,
         )
 
 
