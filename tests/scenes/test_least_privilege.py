@@ -13,7 +13,7 @@ from psycopg import sql
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.sql.grants import Tier, script
 from tests.support import servers
-from tests.support.daemons import ROOT, RunningDaemon, running_daemon
+from tests.support.daemons import ROOT, InProcessDaemon, RunningDaemon, daemon_in_process, running_daemon
 from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
 from tests.support.watching import psql
@@ -168,15 +168,16 @@ LINES = {
         not_covered=frozenset({"orders"}),
     ),
 }
+Watching = RunningDaemon | InProcessDaemon
 OF_THE_ROLE = {"not-pg-monitor", "privilege-missing", "connect-missing", "connection-limit-small"}
 
 
-def of_the_role(daemon: RunningDaemon) -> list[dict[str, Any]]:
+def of_the_role(daemon: Watching) -> list[dict[str, Any]]:
     """The problems that a GRANT mends; settings of the server are another matter."""
     return [one for one in daemon.target("shop")["problems"] if one["slug"] in OF_THE_ROLE]
 
 
-def said(daemon: RunningDaemon) -> int:
+def said(daemon: Watching) -> int:
     """How often the log told of one of them."""
     return sum(1 for one in daemon.events("setup_problem") if one["slug"] in OF_THE_ROLE)
 
@@ -194,16 +195,17 @@ def in_stats(server: ScratchServer) -> None:
 
 @pytest.mark.parametrize("major", [each.major for each in servers.installations()], ids="pg{}".format)
 def test_each_privilege_that_is_missing_switches_off_one_thing_once(
-    major: int, start_server: servers.StartServer, tmp_path: Path
+    major: int, start_server: servers.StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One after the other under a running daemon: one problem, one line in the log, all else goes on, and the fix
     as it is shown mends it without a restart.
     """
+    monkeypatch.setattr("daemon.target.FOLLOW_S", 2.0)
     server = start_server(major)
     in_stats(server)
     config = CONFIG.format(dsn=json.dumps(server.dsn(user=ROLE)))
     with (
-        running_daemon(tmp_path, config) as daemon,
+        daemon_in_process(tmp_path, config) as daemon,
         psycopg.connect(server.dsn("shop"), autocommit=True) as admin,
     ):
         poll(lambda: all_read(daemon), 30, message="all is read")
@@ -214,7 +216,7 @@ def test_each_privilege_that_is_missing_switches_off_one_thing_once(
         assert daemon.events("rule_failed") == []
 
 
-def taken_and_given_back(line: Line, daemon: RunningDaemon, admin: psycopg.Connection[Any]) -> None:
+def taken_and_given_back(line: Line, daemon: Watching, admin: psycopg.Connection[Any]) -> None:
     told = said(daemon)
     admin.execute(line.revoke)
     (problem,) = poll(lambda: of_the_role(daemon), 30, message=line.revoke)
@@ -223,29 +225,29 @@ def taken_and_given_back(line: Line, daemon: RunningDaemon, admin: psycopg.Conne
     assert failing(daemon) == line.off
     poll(lambda: {*daemon.target("shop")["not_covered"]} == line.not_covered, 30, message=line.revoke)
     admin.execute(problem["fix"])
-    poll(lambda: of_the_role(daemon) == [], 90, message=line.fix)  # databases are listed once a minute
+    poll(lambda: of_the_role(daemon) == [], 90, message=line.fix)
     poll(lambda: failing(daemon) == frozenset(), 30, message=line.fix)
     poll(lambda: daemon.target("shop")["not_covered"] == {}, 90, message=line.fix)
     assert said(daemon) == told + 1
 
 
-def collectors(daemon: RunningDaemon) -> list[dict[str, Any]]:
+def collectors(daemon: Watching) -> list[dict[str, Any]]:
     """Those of databases that are not covered left out."""
     target = daemon.target("shop")
     return [one for one in target["collectors"] if one["database"] not in target["not_covered"]]
 
 
-def failing(daemon: RunningDaemon) -> frozenset[str]:
+def failing(daemon: Watching) -> frozenset[str]:
     return frozenset(one["collector"] for one in collectors(daemon) if one["failure"] is not None)
 
 
-def all_read(daemon: RunningDaemon) -> bool:
+def all_read(daemon: Watching) -> bool:
     read = collectors(daemon)
     wanted = {"activity", "availability", "constraints", "lock_waits", "statements"}
     return {one["collector"] for one in read} >= wanted and all(one["last_success_at"] for one in read)
 
 
-def others_go_on(daemon: RunningDaemon, off: frozenset[str]) -> None:
+def others_go_on(daemon: Watching, off: frozenset[str]) -> None:
     """Every other collector that is due within seconds succeeds once more."""
     before = {(one["collector"], one["database"]): one["last_success_at"] for one in collectors(daemon)}
     prompt = {"activity", "availability", "lock_waits", "constraints", "statements"} - off
