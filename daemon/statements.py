@@ -48,16 +48,19 @@ class Statements:
         delta = self._deltas.take(snapshot)
         if self._top is not None:
             self._top.take(delta)
-            self._recent.take(delta, self._top.series)
+            self._recent.take(delta)
             for (dbid, queryid), userid in self._top.users.items():
                 self.text(dbid, userid, queryid)
+            window = self._recent.window
+            for each in window.spent if window else ():
+                self.text(each.dbid, each.userid, each.queryid)
         return delta
 
     def _rank(self, top_k: int) -> None:
         """Begin to rank: the series start at zero."""
         self._ranked = top_k
         self._top = StickyTop(size=top_k) if top_k else None
-        self._recent = Recent()
+        self._recent = Recent(size=top_k)
 
     def series(self, database_names: Mapping[int, str]) -> tuple[StatementSeries, ...]:
         """The sticky top and `other`; none where per-query series are switched off."""
@@ -76,24 +79,20 @@ class Statements:
         )
 
     def top(self, database_names: Mapping[int, str]) -> TopStatements | None:
-        """What the members of the top did in the last minutes."""
+        """What was heaviest in the last minutes."""
         window = self._recent.window
         if self._top is None or window is None:
             return None
-        users = self._top.users
         return TopStatements(
             since=window.since,
             until=window.until,
             elapsed_s=window.elapsed_s,
             exec_s=window.exec_s,
-            statements=tuple(
-                self._told(each, users.get((each.dbid, each.queryid), 0), database_names)
-                for each in window.spent
-            ),
+            statements=tuple(self._told(each, database_names) for each in window.spent),
         )
 
-    def _told(self, spent: Spent, userid: int, database_names: Mapping[int, str]) -> TopStatement:
-        text = self.text(spent.dbid, userid, spent.queryid)
+    def _told(self, spent: Spent, database_names: Mapping[int, str]) -> TopStatement:
+        text = self.text(spent.dbid, spent.userid, spent.queryid)
         return TopStatement(
             database=database_names.get(spent.dbid, str(spent.dbid)),
             queryid=spent.queryid,

@@ -1,23 +1,31 @@
 """What the heaviest statements did in the last minutes, for people who look now."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from pgvigil.model.snapshot import Delta
+from pgvigil.postgres.frames import Frame
 from pgvigil.statements import StatementChanges
-from queries.topk import Member, Series
+from queries.topk import Member, largest
 
 WINDOW_S = 300.0
+_KEPT = 4  # times the size: so many of each interval's heaviest statements are kept
+_COLUMNS = ("dbid", "queryid", "userid", "calls", "exec_ms", "rows")
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One statement's part of the window; `share` of the server's execution time, None when there was none."""
+    """One statement's part of the window; `share` of the server's execution time, None when there was none.
+
+    `userid` is a role that ran it: whose text of it can be asked for.
+    """
 
     dbid: int
     queryid: int
+    userid: int
     calls: int
     exec_s: float
     rows: int
@@ -37,38 +45,37 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Interval:
-    """`after` are the members' running sums at its end."""
-
     since: datetime
     until: datetime
     elapsed_s: float
     exec_s: float
-    after: Mapping[Member, Series]
+    heaviest: Frame
 
 
 class Recent:
-    """Of one target. `take` every delta in turn, with the sticky top's series after it."""
+    """Of one target; `take` every delta in turn. Not the sticky top: who looks now asks what is heavy now.
 
-    def __init__(self, window_s: float = WINDOW_S) -> None:
+    Of each interval the `4 * size` heaviest entries are kept, so that memory is bounded. What is shown is among
+    them in every interval in which it mattered; another one can be short by what is lighter than all of those.
+    """
+
+    def __init__(self, window_s: float = WINDOW_S, *, size: int = 20) -> None:
         self._window_s = window_s
+        self._size = size
         self._intervals: deque[_Interval] = deque()
-        self._before: Mapping[Member, Series] = {}  # the sums where the window begins
 
-    def take(self, delta: Delta[StatementChanges], series: tuple[Series, ...]) -> None:
+    def take(self, delta: Delta[StatementChanges]) -> None:
         """An interval that cannot be told ends the window: a figure of it would be too low."""
-        after = {
-            (each.dbid, each.queryid): each
-            for each in series
-            if each.dbid is not None and each.queryid is not None
-        }
         if delta.unknown is not None:
             self._intervals.clear()
-            self._before = after
             return
+        ran = delta.rows.ran
+        where = largest(ran["exec_ms"], _KEPT * self._size)
+        heaviest = Frame({name: ran[name][where] for name in _COLUMNS})
         exec_s = delta.rows.exec_ms / 1000
-        self._intervals.append(_Interval(delta.since, delta.until, delta.elapsed_s, exec_s, after))
+        self._intervals.append(_Interval(delta.since, delta.until, delta.elapsed_s, exec_s, heaviest))
         while self._elapsed_s() - self._intervals[0].elapsed_s >= self._window_s:
-            self._before = self._intervals.popleft().after
+            self._intervals.popleft()
 
     @property
     def window(self) -> Window | None:
@@ -77,17 +84,21 @@ class Recent:
             return None
         first, last = self._intervals[0], self._intervals[-1]
         exec_s = sum(interval.exec_s for interval in self._intervals)
-        spent = (self._spent(member, now, exec_s) for member, now in last.after.items())
-        heaviest = sorted((each for each in spent if each.calls), key=lambda each: -each.exec_s)
-        return Window(first.since, last.until, self._elapsed_s(), exec_s, tuple(heaviest))
+        spent = sorted(self._spent(exec_s), key=lambda each: -each.exec_s)[: self._size]
+        return Window(first.since, last.until, self._elapsed_s(), exec_s, tuple(spent))
 
     def _elapsed_s(self) -> float:
         return sum(interval.elapsed_s for interval in self._intervals)
 
-    def _spent(self, member: Member, now: Series, all_exec_s: float) -> Spent:
-        before = self._before.get(member)
-        if before is None or before.calls > now.calls:  # it became a member within the window
-            before = Series(*member, 0, 0.0, 0, 0)
-        exec_s = now.exec_s - before.exec_s
-        share = exec_s / all_exec_s if all_exec_s > 0 else None
-        return Spent(*member, now.calls - before.calls, exec_s, now.rows - before.rows, share)
+    def _spent(self, all_exec_s: float) -> Iterator[Spent]:
+        """Roles and nesting are added up."""
+        sums: dict[Member, tuple[int, int, float, int]] = {}
+        kept = (
+            zip(*(each.heaviest[name].tolist() for name in _COLUMNS), strict=True) for each in self._intervals
+        )
+        for dbid, queryid, userid, calls, exec_ms, rows in chain.from_iterable(kept):
+            _, calls_then, exec_ms_then, rows_then = sums.get((dbid, queryid), (0, 0, 0.0, 0))
+            sums[dbid, queryid] = (userid, calls_then + calls, exec_ms_then + exec_ms, rows_then + rows)
+        for (dbid, queryid), (userid, calls, exec_ms, rows) in sums.items():
+            share = exec_ms / 1000 / all_exec_s if all_exec_s > 0 else None
+            yield Spent(dbid, queryid, userid, calls, exec_ms / 1000, rows, share)

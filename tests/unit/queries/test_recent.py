@@ -4,7 +4,6 @@ import pytest
 
 from queries.delta import StatementDeltas
 from queries.recent import Recent, Window
-from queries.topk import StickyTop
 from tests.support.statements import START, FakeStatements, key
 
 
@@ -14,8 +13,7 @@ class Played:
     def __init__(self, window_s: float = 300.0) -> None:
         self.server = FakeStatements()
         self.deltas = StatementDeltas()
-        self.top = StickyTop(size=3)
-        self.recent = Recent(window_s)
+        self.recent = Recent(window_s, size=3)
         self.at_s = 0.0
         self.minute()
 
@@ -25,8 +23,7 @@ class Played:
             self.server.run(key(int(name[1:])), 1, ms=value)
         self.at_s += 60
         delta = self.deltas.take(self.server.snapshot(self.at_s))
-        self.top.take(delta)
-        self.recent.take(delta, self.top.series)
+        self.recent.take(delta)
         return self.recent.window
 
 
@@ -43,6 +40,25 @@ def test_the_heaviest_stands_first_with_its_share_of_all_time() -> None:
     assert [each.share for each in window.spent] == pytest.approx([0.6, 0.2, 0.1])
     assert window.exec_s == pytest.approx(1.0)
     assert window.elapsed_s == pytest.approx(60, rel=0.01)
+
+
+def test_what_became_heavy_just_now_is_shown_whoever_was_there_before() -> None:
+    """The series of metrics stay with their members for long; what people look at does not."""
+    played = Played()
+    for _ in range(10):
+        played.minute(q1=1, q2=2, q3=3)
+    window = played.minute(q1=1, q2=2, q3=3, q4=100)
+    assert window is not None
+    assert [each.queryid for each in window.spent] == [4, 3, 2]
+
+
+def test_roles_and_nesting_are_one_row() -> None:
+    played = Played()
+    for which in (key(1, userid=11), key(1, toplevel=False)):
+        played.server.run(which, 2, ms=10)
+    window = played.minute(q1=5)
+    assert window is not None
+    assert [(each.calls, each.exec_s, each.rows) for each in window.spent] == [(5, pytest.approx(0.045), 5)]
 
 
 def test_what_is_older_than_the_window_is_forgotten() -> None:

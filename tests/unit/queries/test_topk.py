@@ -1,5 +1,7 @@
 """Few series, the same ones for long, and counters that only grow."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,11 +51,25 @@ def test_roles_and_nesting_are_one_member_and_databases_are_two() -> None:
     assert told == {(5, 1): 3, (6, 1): 1, (None, None): 0}
 
 
-def test_a_member_stays_an_hour_whoever_comes() -> None:
+def test_a_member_stays_an_hour_when_a_heavier_one_comes() -> None:
     played = Played(size=1)
-    assert played.minute(q1=1) == {1}
-    assert [played.minute(q1=1, q2=1e6) for _ in range(59)] == [{1}] * 59
-    assert played.minute(q1=1, q2=1e6) == {2}
+    assert played.minute(q1=100) == {1}
+    assert [played.minute(q1=100, q2=900) for _ in range(59)] == [{1}] * 59
+    assert played.minute(q1=100, q2=900) == {2}
+
+
+def test_who_came_first_on_a_quiet_server_makes_room_for_what_is_ten_times_as_heavy() -> None:
+    played = Played(size=2)
+    assert played.minute(q1=1, q2=20) == {1, 2}
+    assert played.minute(q1=1, q2=20, q3=500) == {2, 3}
+
+
+def test_a_place_changes_early_twice_an_hour_at_most() -> None:
+    """Each minute another statement runs, as heavy as the one before: one that is gone keeps its place for a while."""
+    played = Played(size=1)
+    members = [played.minute(**{f"q{1 + number}": 1000.0}) for number in range(24 * 60)]
+    changes = sum(before != after for before, after in pairwise(members))
+    assert changes <= 2 * 24
 
 
 def test_only_a_clearly_heavier_statement_replaces_a_member() -> None:
