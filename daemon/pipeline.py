@@ -120,6 +120,10 @@ class Pipeline:
             self._recorder.publish(top=self._statements.top(self.database_names))
         self._judge(feed, database, reading, session.facts)
 
+    def judge(self, snapshot: Snapshot[Any], facts: Facts) -> None:
+        """Judge a reading that nobody has a session of: one that is played from a file."""
+        self._judge(snapshot.collector, snapshot.database, snapshot, facts)
+
     def lost(self, collector: str, database: str | None, failure: Failure) -> None:
         """A reading that did not come: the incidents that stand on it become unknown.
 

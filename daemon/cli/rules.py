@@ -1,4 +1,4 @@
-"""`pgvigil rules`: what is judged, and what to do about it."""
+"""`pgvigil rules`: what is judged, what to do about it, and what it would have made of other readings."""
 
 import textwrap
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from daemon.cli import rehearse
 from daemon.cli.common import AsJson, command_app, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
@@ -16,6 +17,10 @@ from pgvigil.plugins import Rule
 
 app = command_app("List and explain the rules.", group=True)
 WIDTH = 80
+
+
+app.command("test")(rehearse.try_out)
+app.command("capture")(rehearse.capture)
 
 
 @app.callback()

@@ -4,26 +4,18 @@ For scenes of rules: stage the fault on a real server, `look`, see what fires; m
 `for`, `keep_firing_for` and forecasts wait for passes at once, because only the test's clock moves.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alerts.bound import BoundRule
-from alerts.engine import Engine
-from daemon.board import Board, TargetView
-from daemon.memory import Memory
-from daemon.pipeline import Pipeline
 from daemon.reading import Scheduled, read
-from daemon.recorder import Recorder
+from daemon.rehearsal.stage import Stage
 from daemon.settings.plugins import Plugins
-from daemon.statements import Statements, Unstored
 from pgvigil.model.facts import Facts
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
-from pgvigil.model.moment import Moment
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import LaneKind, Peer
 from pgvigil.postgres.session import Session
@@ -34,7 +26,7 @@ PLUGINS = Plugins.installed()
 _NOT_JUDGED = {"threshold", *throwaway.NOT_JUDGED}
 
 
-class Vitals:
+class Vitals(Stage):
     """`rules` are those to judge with, and their parameters where they are not the defaults: {"deadlocks": {}}.
 
     Without `rules` all of them judge, with their defaults: a healthy scene stays silent under all.
@@ -50,47 +42,24 @@ class Vitals:
         disk_size_bytes: float | None = None,
         kind: TargetKind = TargetKind.POSTGRES,
     ) -> None:
-        self.target = target
-        self._utc = datetime.now(UTC)
-        self._mono_s = time.monotonic()
         chosen: Mapping[str, Mapping[str, Any]] = (
             {name: throwaway.PARAMS.get(name, {}) for name in PLUGINS.rules if name not in _NOT_JUDGED}
             if rules is None
             else rules
         )
-        self.rules = {
+        bound = {
             name: BoundRule(PLUGINS.rules[name], PLUGINS.rules[name].params.model_validate(params))
             for name, params in chosen.items()
         }
+        super().__init__(
+            target, bound, store.incidents, peers=peers, disk_size_bytes=disk_size_bytes, kind=kind
+        )
         feeds = {feed for bound in self.rules.values() for feed in bound.rule.watches}
         self.collectors = {
             name: Scheduled(each, each.interval_s)
             for name, each in PLUGINS.collectors.items()
             if name in feeds and each.fits(kind)
         }
-        self.engine = Engine(target, {}, self.rules, store.incidents, lambda _: (), lambda _: None)
-        self.engine.load(self.now())
-        recorder = Recorder(TargetView(name=target, labels={}), Board())
-        self.pipeline = Pipeline(
-            target,
-            now=self.now,
-            rules=self.rules,
-            engine=self.engine,
-            recorder=recorder,
-            statements=Statements(target, Unstored(), top_k=0, interval_s=60.0),
-            memory=Memory(),
-            peers=peers,
-            disk_size_bytes=disk_size_bytes,
-            kind=kind,
-        )
-
-    def now(self) -> Moment:
-        return Moment(self._utc, self._mono_s)
-
-    def wait(self, seconds: float) -> None:
-        """Time passes, and nothing is read."""
-        self._utc += timedelta(seconds=seconds)
-        self._mono_s += seconds
 
     def look(self, session: Session, *, after_s: float = 0.0) -> dict[str, Snapshot[Any]]:
         """After `after_s` read everything that the rules watch on `session`, and judge it; the readings by collector.

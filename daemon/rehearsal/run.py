@@ -1,0 +1,125 @@
+"""Plays the cases of a script and compares what is open with what must be."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from alerts.bound import BoundRule
+from daemon.rehearsal.script import CaseSection, ExpectationSection, ExpectedSection, Reading, Script
+from daemon.rehearsal.stage import Stage
+from daemon.settings.plugins import Plugins
+from daemon.settings.rulebook import RuleBook
+from daemon.settings.sections import TargetSettings
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.snapshot import Snapshot
+from pgvigil.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one case: `wrong` says, a line each, where it went differently."""
+
+    name: str
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Event:
+    at_s: float
+    last: bool  # an expectation, which comes after the readings of its moment
+    place: int
+
+
+def bound(script: Script, plugins: Plugins) -> dict[str, BoundRule]:
+    """The rules of the script's own sections, `only` those that it names. Raises ConfigErrors."""
+    book = RuleBook(plugins.rules, script.rules, script.report, plugins.collectors)
+    target = TargetSettings.model_validate({"name": script.section.target, "dsn": "host=127.0.0.1"})
+    rules = book.bind(target)
+    script.report.raise_if_any()
+    return chosen(rules, script.section.only)
+
+
+def chosen(rules: Mapping[str, BoundRule], only: Collection[str]) -> dict[str, BoundRule]:
+    """Those that `only` names; all of them where it names none."""
+    return {name: rule for name, rule in rules.items() if not only or name in only}
+
+
+def play(
+    target: str, rules: Mapping[str, BoundRule], case: CaseSection, readings: Sequence[Reading]
+) -> Outcome:
+    """One case on a stage of its own. Rules that throw are told as wrong."""
+    stage = Stage(target, rules)
+    events = [
+        _Event(at_s, last=False, place=place)
+        for place, reading in enumerate(readings)
+        for at_s in reading.moments_s()
+    ]
+    events += [_Event(one.at_s, last=True, place=place) for place, one in enumerate(case.expect)]
+    wrong: list[str] = []
+    now_s = 0.0
+    for event in sorted(events):
+        stage.wait(event.at_s - now_s)
+        now_s = event.at_s
+        if event.last:
+            wrong += _differences(case.expect[event.place], stage.engine.open())
+        else:
+            _take(stage, readings[event.place])
+    wrong += [f"the rule {name} failed {count} times" for name, count in stage.pipeline.rule_errors.items()]
+    return Outcome(case.name, tuple(wrong))
+
+
+def _take(stage: Stage, reading: Reading) -> None:
+    moment = stage.now()
+    snapshot = Snapshot(
+        target=stage.target,
+        collector=reading.collector.name,
+        database=reading.section.database,
+        taken_at=moment.utc,
+        mono_s=moment.mono_s,
+        duration_s=0.0,
+        interval_s=reading.interval_s,
+        rows=reading.payload,
+    )
+    stage.pipeline.remember(snapshot, reading.collector, reading.facts)
+    stage.pipeline.judge(snapshot, reading.facts)
+
+
+def _differences(expectation: ExpectationSection, incidents: Sequence[Incident]) -> Iterator[str]:
+    """Each that is expected is one that is there, and there are no others."""
+    at = f"at {format_duration(expectation.at_s)}"
+    left = [one for one in incidents if one.state is not State.PENDING]
+    for wanted in expectation.incidents:
+        found = next((one for one in left if _is(one, wanted)), None)
+        if found is None:
+            near = [one for one in incidents if one.rule == wanted.rule]
+            seen = "; ".join(map(_told, near)) or "nothing of that rule is open"
+            yield f"{at}: expected {_asked(wanted)}: {seen}"
+        else:
+            left.remove(found)
+    yield from (f"{at}: not expected: {_told(one)}" for one in left)
+
+
+def _is(incident: Incident, wanted: ExpectedSection) -> bool:
+    given = (
+        (wanted.subject, incident.subject),
+        (wanted.database, incident.database),
+        (wanted.severity, incident.severity.word),
+    )
+    return (
+        (incident.rule, incident.state.value) == (wanted.rule, wanted.state)
+        and all(asked in (None, has) for asked, has in given)
+        and fnmatchcase(incident.summary, wanted.summary or "*")
+    )
+
+
+def _asked(wanted: ExpectedSection) -> str:
+    given = wanted.model_dump(exclude_none=True, exclude={"rule", "state"})
+    more = ", ".join(f"{key} {value}" for key, value in given.items())
+    return f"{wanted.rule} {wanted.state}" + (f" ({more})" if more else "")
+
+
+def _told(incident: Incident) -> str:
+    return (
+        f"{incident.rule} {incident.state.value} {incident.severity.word}"
+        f" ({incident.subject}): {incident.summary}"
+    )
