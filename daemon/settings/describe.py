@@ -1,5 +1,6 @@
 """What a key takes, in words: read from the model's own JSON schema, so that it cannot differ from it."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _WORDS = {
     "pgvigil-size": "a size",
     "pgvigil-percent": "a percentage",
     "pgvigil-address": "host:port",
+    "pgvigil-name": "a name of letters, digits, _, . and -, at most 63",
     "hostname": "host name",
     "uri": "a URL",
     "path": "a path",
@@ -32,6 +34,7 @@ _WORDS = {
     "null": "",
 }
 
+_CHOICES = re.compile(r"\^\(([a-z|]+)\)\$")  # a pattern that is a list of words
 
 # Keys that every rule with a magnitude has, for rules that say no more about them.
 _LEVELS = {
@@ -120,6 +123,8 @@ def takes(prop: Mapping[str, Any]) -> str:
         return " or ".join(f'"{choice}"' for choice in prop["enum"])
     if "const" in prop:
         return f'"{prop["const"]}"'
+    if choices := _CHOICES.fullmatch(str(prop.get("pattern", ""))):
+        return " or ".join(f'"{choice}"' for choice in choices[1].split("|"))
     kind = prop.get("format", prop.get("type", ""))
     word = _WORDS.get(kind if isinstance(kind, str) else "", "")
     if kind == "array" and (inner := takes(prop.get("items", {}))):

@@ -7,12 +7,21 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from daemon.settings.describe import keys_of, meaning_of
-from daemon.settings.errors import Report, nearest, secret_key
+from daemon.settings.errors import Report, key_text, nearest, secret_key
 from daemon.settings.locate import KeyPath
-from pgvigil.postgres.dsn import MisspeltOptionError
+from pgvigil.postgres.dsn import OptionError
 from pgvigil.redact import MASK
 
 M = TypeVar("M", bound=BaseModel)
+
+# What the validator calls by words of its own trade; the hint says what the key takes.
+_PLAIN = {
+    "tuple_type": "must be a list",
+    "literal_error": "is none of the choices",
+    "string_pattern_mismatch": "is not allowed here",
+    "greater_than_equal": "is too little",
+    "less_than_equal": "is too much",
+}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -21,8 +30,16 @@ def table(data: Any, path: KeyPath, report: Report) -> dict[str, Any]:
     """`data` where it is a table, else an empty one after reporting it."""
     if isinstance(data, dict):
         return data
-    report.add(path, "must be a table", value=data)
+    report.add(path, "must be a table", value=data, hint=_header(path))
     return {}
+
+
+def _header(path: KeyPath) -> str:
+    """How the table at `path` is begun; nothing for one in a list."""
+    if any(isinstance(step, int) for step in path):
+        return ""
+    more = '."PATTERN"' if path[-1] == "overrides" else ""
+    return f"write [{key_text(path)}{more}] and its keys below"
 
 
 def check_name(path: KeyPath, report: Report) -> None:
@@ -39,7 +56,7 @@ def validated(
     `also` names keys that are valid beside the model's own (for hints: they have been taken out of `data`).
     """
     if not isinstance(data, Mapping):
-        report.add(path, "must be a table", value=data)
+        report.add(path, "must be a table", value=data, hint=_header(path))
         return None
     try:
         return model.model_validate(data, by_alias=True, by_name=False)
@@ -67,7 +84,9 @@ def explain(
             report.add((*where, str(part["loc"][-1])), "is needed here", hint=meaning_of(model, part["loc"]))
         else:
             value = _value(data, at) if at else None
-            report.add(where, _sentence(part, where, value), value=value, hint=_hint(part, model, at))
+            hint = _hint(part, model, at)
+            plain = _PLAIN.get(part["type"]) if hint else None
+            report.add(where, plain or _sentence(part, where, value), value=value, hint=hint)
 
 
 def _hint(part: Any, model: type[BaseModel], at: KeyPath) -> str:
@@ -96,7 +115,7 @@ def _value(data: Any, path: KeyPath) -> Any:
 
 def _sentence(part: Any, where: KeyPath, value: Any) -> str:
     text = str(part["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    if isinstance(part.get("ctx", {}).get("error"), MisspeltOptionError):
+    if isinstance(part.get("ctx", {}).get("error"), OptionError):
         return text
     if secret_key(where) and isinstance(value, str):
         return scrubbed(text, value)

@@ -11,6 +11,16 @@ from daemon.settings.errors import Origin, Report
 from daemon.settings.locate import KeyPath, locate
 
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+# What the reader's commonest complaints come from.
+_MISTAKES = {
+    "Invalid value (at end": "the file ends in the middle of a value",
+    "Invalid value": 'text stands in quotes: key = "text"',
+    "Illegal character '\\n'": "a quote is not closed on this line",
+    "Unterminated string": "a quote is not closed on this line",
+    "Unclosed array": "a list ends with ]",
+    "Cannot overwrite a value": "the key stands here twice",
+    "Expected ']]'": "a list of tables begins with [[name]]",
+}
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
@@ -37,7 +47,9 @@ def _load(path: Path, document: dict[str, Any], report: Report) -> dict[str, Any
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line, column = (int(place[1]), f" (column {place[2]})") if place else (text.count("\n") + 1, "")
-        report.add_at(Origin(str(path), line), f"not valid TOML{column}: {_PLACE.sub('', str(error))}")
+        said = _PLACE.sub("", str(error))
+        hint = next((hint for start, hint in _MISTAKES.items() if said.startswith(start)), "")
+        report.add_at(Origin(str(path), line), f"not valid TOML{column}: {said}", hint=hint)
         return {}
     _Merge(path, locate(text), report).tables(document, data)
     return data

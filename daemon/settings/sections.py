@@ -25,7 +25,9 @@ from pgvigil.postgres import console
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.units import DurationS, SizeBytes
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", json_schema_extra={"format": "pgvigil-name"})
+]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]

@@ -12,14 +12,18 @@ from psycopg.conninfo import conninfo_to_dict
 
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user")
 _SECRET = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
+# Each of a list of hosts may have one; libpq complains of it only when it connects.
+_PORT = re.compile(
+    r"(?:|0*(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))", re.ASCII
+)
 _UNKNOWN_OPTION = re.compile(r'invalid (?:connection option|URI query parameter):? "([a-z_]{3,40})"')
 
 # Our sessions are read-only by their own options, so libpq's test for a writable session would never pass.
 _BY_ROLE = {"read-write": "primary", "read-only": "standby"}
 
 
-class MisspeltOptionError(ValueError):
-    """Its text names an option and the one that was meant, and holds nothing of any value."""
+class OptionError(ValueError):
+    """Its text names an option and what is wrong with it, and holds nothing of any value."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,6 +45,8 @@ class Dsn:
             raise _refusal(str(error)) from None
         if "service" in given:
             raise ValueError("service= is not supported: write host, port, dbname and user out")
+        if not all(_PORT.fullmatch(port) for port in given.get("port", "").split(",")):
+            raise OptionError("port is not a number from 1 to 65535")
         return cls(MappingProxyType(given), password)
 
     def with_database(self, name: str) -> "Dsn":
@@ -84,7 +90,7 @@ def _refusal(said: str) -> ValueError:
     known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
     close = get_close_matches(unknown[1], known, n=1, cutoff=0.7) if unknown else []
     if unknown and close:
-        return MisspeltOptionError(f'libpq has no option "{unknown[1]}"; did you mean "{close[0]}"?')
+        return OptionError(f'libpq has no option "{unknown[1]}"; did you mean "{close[0]}"?')
     return ValueError(
         "not a connection string that libpq understands: write key=value pairs (values with spaces in single quotes)"
         " or a connection URL"

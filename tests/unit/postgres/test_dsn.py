@@ -39,6 +39,17 @@ def test_a_misspelt_option_is_named_and_nothing_of_its_value(text: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("port", ["port", "0", "65536", "5432,x", "-1"])
+def test_a_port_that_is_none_is_refused_before_anybody_connects(port: str) -> None:
+    with pytest.raises(ValueError, match="port is not a number from 1 to 65535"):
+        Dsn.parse(f"host=a,b port={port} password=hunter2")
+
+
+@pytest.mark.parametrize("text", ["host=a", "port=5432", "host=a,b port=5432,65535", "host=a,b port=,6432"])
+def test_ports_may_be_several_or_left_out(text: str) -> None:
+    assert Dsn.parse(text).parameters()
+
+
 def test_a_service_is_refused_because_libpq_would_resolve_its_host() -> None:
     with pytest.raises(ValueError, match="service= is not supported"):
         Dsn.parse("service=orders")

@@ -69,14 +69,8 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
         "[rules.slow_qery]\n[rules.slow_query]\nwarning = 30\nmin_calls = 0\n"
         '[sinks.a]\nkind = "slak"\n[sinks.b]\nkind = "hook"\n[sinks.c]\n[[routes]]\nsinks = ["oncal"]\n[targtes]\n'
     ) == [
-        (
-            "pgvigil.toml:3: daemon.workers = 1000: should be less than or equal to 256;"
-            " allowed: a whole number, 1 to 256"
-        ),
-        (
-            "pgvigil.toml:4: daemon.log_level = \"inof\": should be 'debug', 'info', 'warning' or 'error';"
-            ' did you mean "info"?'
-        ),
+        ("pgvigil.toml:3: daemon.workers = 1000: is too much; allowed: a whole number, 1 to 256"),
+        ('pgvigil.toml:4: daemon.log_level = "inof": is none of the choices; did you mean "info"?'),
         'pgvigil.toml:5: daemon.log_formt: unknown key; did you mean "log_format"?',
         (
             'pgvigil.toml:7: metrics.top_k = "many": should be a valid integer, unable to parse string as an'
@@ -87,7 +81,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
         'pgvigil.toml:13: targets[1].enabeld: unknown key; did you mean "enabled"?',
         'pgvigil.toml:14: collectors.activty: unknown collector; did you mean "activity"?',
         (
-            'pgvigil.toml:16: collectors.activity.interval = "100ms": should be greater than or equal to 1;'
+            'pgvigil.toml:16: collectors.activity.interval = "100ms": is too little;'
             " allowed: a duration, 1s to 1d"
         ),
         'pgvigil.toml:17: rules.slow_qery: unknown rule; did you mean "slow_query"?',
@@ -96,7 +90,7 @@ def test_every_error_is_reported_at_once_with_its_line(errors_of: ErrorsOf) -> N
             ' such as "30s", "5m", "1m30s"'
         ),
         (
-            "pgvigil.toml:20: rules.slow_query.min_calls = 0: should be greater than or equal to 1;"
+            "pgvigil.toml:20: rules.slow_query.min_calls = 0: is too little;"
             " allowed: a whole number, 1 to 1000"
         ),
         'pgvigil.toml:22: sinks.a.kind = "slak": unknown kind of sink; valid here: hook',
@@ -146,13 +140,39 @@ def test_errors_of_an_include_name_its_file(errors_of: ErrorsOf) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[[targets]]\nname = orders\n", 'text stands in quotes: key = "text"'),
+        ('[daemon]\nlisten = "127.0.0.1:9642\n', "a quote is not closed on this line"),
+        ("[daemon]\nworkers = 1\nworkers = 2\n", "the key stands here twice"),
+        ("[daemon]\nallowed_hosts = [", "the file ends in the middle of a value"),
+        ("[[targets]\n", "a list of tables begins with [[name]]"),
+    ],
+)
+def test_what_is_commonly_wrong_with_the_syntax_is_said(text: str, hint: str, errors_of: ErrorsOf) -> None:
+    (error,) = errors_of(text)
+    assert "not valid TOML" in error
+    assert error.endswith(hint)
+
+
+def test_validators_speak_like_people(errors_of: ErrorsOf) -> None:
+    assert errors_of(
+        '[[targets]]\nname = "a b"\ndsn = "host=x"\n[[routes]]\nsinks = "x"\n[rules.target_down]\nseverity = "bad"\n'
+    ) == [
+        'pgvigil.toml:2: targets[0].name = "a b": is not allowed here; allowed: a name of letters, digits, _, . and -, at most 63',
+        'pgvigil.toml:5: routes[0].sinks = "x": must be a list; allowed: a list of: text',
+        'pgvigil.toml:7: rules.target_down.severity = "bad": is not allowed here; allowed: "info" or "warning" or "critical"',
+    ]
+
+
 def test_a_key_set_in_two_files_names_both(errors_of: ErrorsOf) -> None:
     assert errors_of(
         'include = ["t.toml"]\n[daemon]\nworkers = 3\n',
         t="[daemon]\n\nworkers = 4\n[collectors]\nactivity = 5\n",
     ) == [
         "t.toml:3: daemon.workers: already set in pgvigil.toml:3",
-        "t.toml:5: collectors.activity = 5: must be a table",
+        "t.toml:5: collectors.activity = 5: must be a table; write [collectors.activity] and its keys below",
     ]
 
 

@@ -76,14 +76,17 @@ def test_an_override_is_checked_where_it_stands(errors_of: ErrorsOf) -> None:
     ) == [
         'pgvigil.toml:2: rules.slow_query.overrides."a*".warnin: unknown key; did you mean "warning"?',
         (
-            'pgvigil.toml:3: rules.slow_query.overrides."a*".min_calls = 0: should be greater than or equal to 1;'
+            'pgvigil.toml:3: rules.slow_query.overrides."a*".min_calls = 0: is too little;'
             " allowed: a whole number, 1 to 1000"
         ),
         (
             "pgvigil.toml:4: rules.slow_query.overrides.b: clear <= warning <= critical must hold, and they are"
             " warning 1h, critical 5s"
         ),
-        "pgvigil.toml:7: rules.slow_query.overrides.c = 4: must be a table",
+        (
+            "pgvigil.toml:7: rules.slow_query.overrides.c = 4: must be a table;"
+            " write [rules.slow_query.overrides.c] and its keys below"
+        ),
     ]
 
 
