@@ -1,6 +1,7 @@
 """The Typer application, put together from the table of commands."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -24,6 +25,13 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(import_module(module).app)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Typer itself suggests only commands that have been imported."""
+        word = args[0]
+        if word not in COMMANDS and (close := get_close_matches(word, COMMANDS, n=1)):
+            ctx.fail(f"No such command '{word}'. Did you mean '{close[0]}'?")
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(

@@ -21,6 +21,12 @@ def test_wrong_usage_is_64(arguments: list[str], capsys: pytest.CaptureFixture[s
     assert "pgvigil" in capsys.readouterr().err
 
 
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of those whose module nobody has imported yet."""
+    assert main(["incident", "list"]) == codes.SETUP
+    assert "Did you mean 'incidents'?" in capsys.readouterr().err
+
+
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == codes.OK
     text = capsys.readouterr().out
