@@ -176,7 +176,9 @@ def _told(item: Incident) -> bool:
 
 
 def _urgency(item: Incident) -> tuple[object, ...]:
-    return (item.suppressed_by is not None, item.state is State.UNKNOWN, -item.severity, item.pending_since)
+    """The newest of equals first: what began tonight does not stand below what has been open for weeks."""
+    age = -item.pending_since.timestamp()
+    return (item.suppressed_by is not None, item.state is State.UNKNOWN, -item.severity, age)
 
 
 # --- targets ----------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_connections_are_counted_against_the_slots_that_clients_can_get() -> Non
     assert (row.connections, row.usable, row.percent) == (4, 97, 4)
 
 
-def test_the_worst_comes_first_then_the_oldest_and_the_unjudged_last() -> None:
+def test_the_worst_comes_first_then_the_newest_and_the_unjudged_last() -> None:
     old = T0 - timedelta(hours=1)
     several = (
         incident(id=1, severity=Level.WARNING),
@@ -47,7 +47,7 @@ def test_the_worst_comes_first_then_the_oldest_and_the_unjudged_last() -> None:
         incident(id=5, state=State.PENDING),
         incident(id=6, state=State.RESOLVED),
     )
-    assert [card.item.id for card in incident_cards([view(incidents=several)], T0)] == [4, 3, 1, 2]
+    assert [card.item.id for card in incident_cards([view(incidents=several)], T0)] == [3, 4, 1, 2]
 
 
 def test_a_part_stands_with_its_whole_and_alone_when_that_is_gone() -> None:
