@@ -32,6 +32,7 @@ from pgvigil.scratch.binaries import Binaries
 from pgvigil.scratch.errors import NoBinariesError
 from pgvigil.scratch.guard import GUARD
 from pgvigil.scratch.server import ScratchServer
+from pgvigil.sql.grants import Tier, grants
 
 _ROLE = "pgvigil"
 _LOG_TAIL_LINES = 20
@@ -89,13 +90,21 @@ def _server(stack: contextlib.ExitStack, screen: Screen, password: str) -> Scrat
     shop.create(server.dsn(), shop_dsn)
     with plain.connect(server.dsn(), application_name="demo") as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
-        connection.execute("CREATE ROLE pgvigil LOGIN IN ROLE pg_monitor")
+        _grant(connection)
         verifier = connection.pgconn.encrypt_password(password.encode(), _ROLE.encode())
-        connection.execute(f"ALTER ROLE pgvigil PASSWORD '{verifier.decode()}'".encode())
+        connection.execute(f"ALTER ROLE {_ROLE} PASSWORD '{verifier.decode()}'".encode())
+    with plain.connect(shop_dsn, application_name="demo") as connection:
+        _grant(connection)
     screen.say(
         f"{shop.rows(shop_dsn):,} rows; people buy: {len(SHAPES)} kinds of statement, some 200 a second."
     )
     return server
+
+
+def _grant(connection: plain.Connection) -> None:
+    """What `pgvigil grants` prints, so that the demo has no set-up problem of its own."""
+    for grant in grants(Tier.WATCH, _ROLE):
+        connection.execute(grant.sql.encode())
 
 
 def _binaries() -> Binaries:

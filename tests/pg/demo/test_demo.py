@@ -1,5 +1,6 @@
 """`pgvigil demo` as people run it: from a terminal, to its end or to Ctrl-C."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -98,12 +100,23 @@ def assert_nothing_is_left(demo: RunningDemo, directory: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
+def problems_of(demo: RunningDemo) -> list[object]:
+    """What it says must be mended in its own set-up."""
+    address = re.search(r"http://\S+/api/v1/", demo.text)
+    assert address, demo.text
+    with urlopen(f"{address[0]}problems", timeout=5) as answer:
+        found: list[object] = json.load(answer)["problems"]
+    return found
+
+
 def test_demo_plays_its_story_and_ends_by_itself(directory: Path, tmp_path: Path) -> None:
     """From the wheel, as people install it; long enough for the whole story even on a busy machine."""
     packages = wheel.unpack(wheel.build(tmp_path / "dist"), tmp_path / "packages")
     with RunningDemo(directory, "--seconds", "75", packages=packages) as demo:
         demo.shows("pgvigil is watching", 60)
         demo.remember_helpers()
+        demo.shows("rule constraint_not_valid", 60)
+        assert problems_of(demo) == [], "the demo is set up as the README says"
         assert demo.end(120) == 0, demo.text
     match = re.fullmatch(r"demo: (\d+) incidents fired, (\d+) resolved", demo.lines[-1])
     assert match, demo.text
