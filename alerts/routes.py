@@ -1,5 +1,6 @@
 """Who hears of which incident."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -37,13 +38,20 @@ class Route:
     go_on: bool = False  # `continue`: the routes below are looked at as well
 
     def matches(self, incident: Incident) -> bool:
+        return not self.mismatch(incident)
+
+    def mismatch(self, incident: Incident) -> str:
+        """Why it does not match, in words; "" where it does."""
         if incident.peak <= Level.INFO and self.match.keys().isdisjoint({"severity", "rule"}):
-            return False
+            return "it does not ask for info, by severity or by rule"
         described = _described(incident)
-        return all(
-            any(fnmatchcase(described.get(key, ""), pattern) for pattern in patterns)
-            for key, patterns in self.match.items()
-        )
+        for key, patterns in self.match.items():
+            value = described.get(key, "")
+            if not any(fnmatchcase(value, pattern) for pattern in patterns):
+                return (
+                    f"{key} is {json.dumps(value)}, and it asks for {' or '.join(map(json.dumps, patterns))}"
+                )
+        return ""
 
 
 def _described(incident: Incident) -> dict[str, str]:
@@ -56,18 +64,39 @@ def _described(incident: Incident) -> dict[str, str]:
     }
 
 
+class Step(NamedTuple):
+    """What became of one route: `mismatch` says why it does not match, "" where it does. `ended_by` is the place of the
+    route before it after which nobody looked any further.
+    """
+
+    route: Route
+    mismatch: str
+    ended_by: int | None = None
+
+    @property
+    def taken(self) -> bool:
+        return not self.mismatch and self.ended_by is None
+
+
+def path(incident: Incident, routes: Sequence[Route]) -> tuple[Step, ...]:
+    """Each route in turn: the first that matches is taken, and later ones as long as each says `continue`."""
+    steps: list[Step] = []
+    ended_by: int | None = None
+    for place, route in enumerate(routes):
+        steps.append(Step(route, route.mismatch(incident), ended_by))
+        if steps[-1].taken and not route.go_on:
+            ended_by = place
+    return tuple(steps)
+
+
 def recipients(incident: Incident, routes: Sequence[Route]) -> tuple[Recipient, ...]:
-    """The sinks of the first route that matches, and of later ones as long as each says `continue`."""
+    """The sinks of the routes that are taken, and whom these call there."""
     mentions: dict[str, list[str]] = {}
-    for route in routes:
-        if not route.matches(incident):
-            continue
+    for route in (step.route for step in path(incident, routes) if step.taken):
         for sink in route.sinks:
             called = mentions.setdefault(sink, [])
             if route.mention and route.mention not in called:
                 called.append(route.mention)
-        if not route.go_on:
-            break
     return tuple(Recipient(sink, " ".join(called)) for sink, called in mentions.items())
 
 

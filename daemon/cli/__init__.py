@@ -13,6 +13,7 @@ COMMANDS = {
     "grants": "daemon.cli.grants",
     "incidents": "daemon.cli.incidents",
     "notify": "daemon.cli.notify",
+    "routes": "daemon.cli.routes",
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",
     "store": "daemon.cli.store",

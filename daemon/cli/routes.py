@@ -1,0 +1,133 @@
+"""`pgvigil routes`: who would hear of it?"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from alerts.routes import Recipient, Router, Step, path
+from daemon.cli.common import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    chosen_targets,
+    command_app,
+    load_settings,
+    print_json,
+)
+from daemon.clock import system_now
+from daemon.settings import Settings, TargetSettings
+from daemon.settings.errors import nearest
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
+
+app = command_app("Say who would hear of an incident.", group=True)
+
+
+@app.callback()
+def routes() -> None:
+    """Say who would hear of an incident."""
+
+
+@app.command("test")
+def show_path(
+    *,
+    rule: Annotated[str, typer.Option(help="The incident's rule.")],
+    target: Annotated[str, typer.Option(help="Its target.")],
+    severity: Annotated[str, typer.Option(help="The worst that it has been.")] = "critical",
+    database: Annotated[str | None, typer.Option(help="Its database, where it has one.")] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Show the path of an incident through the routes: which are taken, why the others are not, and who hears of it.
+
+    Nothing is sent.
+    """
+    settings = load_settings(config)
+    (found,) = chosen_targets(settings, target)
+    incident = _incident(settings, found, rule, _level(severity), database)
+    steps = path(incident, settings.routes)
+    recipients = Router(settings.routes, tuple(settings.sinks), lambda _problem: None)(incident)
+    if json:
+        print_json(
+            {
+                "routes": [_step(place, step) for place, step in enumerate(steps, 1)],
+                "recipients": [one._asdict() for one in recipients],
+            }
+        )
+    else:
+        typer.echo("\n".join(_lines(incident, steps, recipients)))
+
+
+def _level(word: str) -> Level:
+    words = ("info", "warning", "critical")
+    if word not in words:
+        raise typer.BadParameter(f"--severity {word!r}: {nearest(word, words)}")
+    return Level.from_word(word)
+
+
+def _incident(
+    settings: Settings, target: TargetSettings, rule: str, level: Level, database: str | None
+) -> Incident:
+    known = tuple(settings.bound_rules(target.name))
+    if rule not in known:
+        hint = nearest(rule, known) or "`pgvigil rules list` names them"
+        raise typer.BadParameter(f"no rule {rule!r} judges {target.name!r}; {hint}")
+    now = system_now().utc
+    return Incident(
+        id=0,
+        rule=rule,
+        target=target.name,
+        database=database,
+        subject="",
+        state=State.FIRING,
+        severity=level,
+        peak=level,
+        version=1,
+        summary="",
+        value=None,
+        peak_value=None,
+        pending_since=now,
+        fired_at=now,
+        last_true_at=now,
+        state_since=now,
+        evaluated_at=now,
+        labels=tuple(sorted(target.labels.items())),
+    )
+
+
+def _lines(incident: Incident, steps: Sequence[Step], recipients: Sequence[Recipient]) -> Iterator[str]:
+    labels = "".join(f", {key}={value}" for key, value in incident.labels)
+    place = incident.target if incident.database is None else f"{incident.database} on {incident.target}"
+    yield f"{incident.peak.word} incident of {incident.rule} in {place}{labels}"
+    yield from (f"  route {number}: {_said(step)}" for number, step in enumerate(steps, 1))
+    if recipients and not any(step.taken for step in steps):
+        yield (
+            "  no route takes it: it goes to every sink"
+            if steps
+            else "  there are no routes: it goes to every sink"
+        )
+    if not recipients:
+        yield "told to nobody; it is on the page, in the API and in `pgvigil incidents list`"
+    for one in recipients:
+        yield f"told to {one.sink}" + (f", calling {one.mention}" if one.mention else "")
+
+
+def _said(step: Step) -> str:
+    if step.ended_by is not None:
+        return f"not looked at: route {step.ended_by + 1} was taken and does not say continue"
+    if step.mismatch:
+        return f"no: {step.mismatch}"
+    return f"yes: {', '.join(step.route.sinks)}" + (
+        "; continue: the routes below are looked at as well" if step.route.go_on else ""
+    )
+
+
+def _step(number: int, step: Step) -> dict[str, Any]:
+    return {
+        "route": number,
+        "taken": step.taken,
+        "mismatch": step.mismatch,
+        "ended_by": None if step.ended_by is None else step.ended_by + 1,
+        "sinks": list(step.route.sinks),
+    }

@@ -1,0 +1,103 @@
+"""`pgvigil routes test`: the path of an incident, and why it is that one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import codes, main
+
+Capture = pytest.CaptureFixture[str]
+HEAD = """
+[[targets]]
+name = "orders-prod"
+dsn = "host=127.0.0.1"
+labels = {env = "prod", team = "payments"}
+[sinks.oncall]
+kind = "console"
+[sinks.low]
+kind = "console"
+"""
+ROUTES = """
+[[routes]]
+match = {severity = "critical", env = ["prod", "stage"]}
+sinks = ["oncall"]
+mention = "<!here>"
+continue = true
+[[routes]]
+match = {team = "search"}
+sinks = ["low"]
+[[routes]]
+match = {database = "orders*"}
+sinks = ["low"]
+[[routes]]
+match = {rule = "dead_*"}
+sinks = ["low"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(HEAD + ROUTES, encoding="utf-8")
+    return file
+
+
+def shown(capsys: Capture, config: Path, *arguments: str) -> str:
+    assert main(["routes", "test", "-c", str(config), "--target", "orders-prod", *arguments]) == codes.OK
+    return capsys.readouterr().out
+
+
+def test_each_route_says_why_it_is_taken_or_not(config: Path, capsys: Capture) -> None:
+    assert shown(capsys, config, "--rule", "blocking_chain", "--database", "orders") == (
+        "critical incident of blocking_chain in orders on orders-prod, env=prod, team=payments\n"
+        "  route 1: yes: oncall; continue: the routes below are looked at as well\n"
+        '  route 2: no: team is "payments", and it asks for "search"\n'
+        "  route 3: yes: low\n"
+        "  route 4: not looked at: route 3 was taken and does not say continue\n"
+        "told to oncall, calling <!here>\n"
+        "told to low\n"
+    )
+
+
+def test_what_no_route_takes_goes_to_every_sink(config: Path, capsys: Capture) -> None:
+    text = shown(capsys, config, "--rule", "blocking_chain", "--severity", "warning")
+    assert text.endswith("  no route takes it: it goes to every sink\ntold to oncall\ntold to low\n")
+
+
+def test_info_is_told_only_where_a_route_asks_for_it(config: Path, capsys: Capture) -> None:
+    assert shown(capsys, config, "--rule", "dead_tuples", "--severity", "info").endswith("told to low\n")
+    silent = shown(capsys, config, "--rule", "table_bloat", "--severity", "info")
+    assert "route 2: no: it does not ask for info, by severity or by rule" in silent
+    assert "told to nobody" in silent
+
+
+def test_without_routes_it_goes_to_every_sink(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "pgvigil.toml").write_text(HEAD, encoding="utf-8")
+    text = shown(capsys, tmp_path / "pgvigil.toml", "--rule", "blocking_chain")
+    assert "there are no routes: it goes to every sink\ntold to oncall\ntold to low" in text
+
+
+def test_as_json(config: Path, capsys: Capture) -> None:
+    found = json.loads(shown(capsys, config, "--rule", "blocking_chain", "--database", "orders", "--json"))
+    assert [one["taken"] for one in found["routes"]] == [True, False, True, False]
+    assert found["routes"][3]["ended_by"] == 3
+    assert found["recipients"] == [{"sink": "oncall", "mention": "<!here>"}, {"sink": "low", "mention": ""}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--rule", "dead_tupls", "--target", "orders-prod"), 'did you mean "dead_tuples"?'),
+        (("--rule", "dead_tuples", "--target", "orders-prd"), 'did you mean "orders-prod"?'),
+        (
+            ("--rule", "dead_tuples", "--target", "orders-prod", "--severity", "high"),
+            "valid here: critical, info",
+        ),
+    ],
+)
+def test_what_is_misspelt_is_said_with_the_nearest(
+    config: Path, capsys: Capture, arguments: tuple[str, ...], told: str
+) -> None:
+    assert main(["routes", "test", "-c", str(config), *arguments]) == codes.SETUP
+    assert told in capsys.readouterr().err
