@@ -44,8 +44,9 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: ChecksumsOffParams, co
 
 _STEPS = (
     Step(
-        "Enable them with pg_checksums while the server is stopped; it reads and rewrites every page. With a standby:"
-        " do it there first, switch over, then do the other one."
+        "Enable them with pg_checksums while the server is stopped; it reads and rewrites every page. With standbys the"
+        " manual advises to stop all servers of the cluster and to enable them on each. One after the other (a standby,"
+        " switch over, the rest) keeps the service up, but nothing may copy blocks between them meanwhile: no pg_rewind."
     ),
     Step("Until then a base backup cannot verify pages; restore drills and amcheck find some of the damage."),
 )
@@ -62,7 +63,8 @@ RULE = Rule(
         why_these_defaults="Info: nothing is broken, and enabling them needs a stop of the server. Checksums are the"
         " default since PostgreSQL 18 (initdb, release notes of 18); they cost a few per cent of CPU.",
         evidence="That they are off.",
-        what_to_do="pg_checksums --enable on the stopped server, a standby first.",
+        what_to_do="pg_checksums --enable on the stopped server. With standbys on all of them, stopped together or one after"
+        " the other, and without pg_rewind until all have it (PostgreSQL manual, pg_checksums, Notes).",
         how_to_look="SHOW data_checksums",
     ),
 )

@@ -104,6 +104,8 @@ def _group(name: str, group: Sequence[Checked]) -> Iterator[str]:
         yield from problem_lines(problem, "  ")
     for each in missing:
         yield f"  could not look at {one_line(each.check, 200)}: {one_line(each.why_not, 400)}"
+        if each.target and each.check == "connection":
+            yield f"    `pgvigil check --target {each.target}` says what it means and what to do"
 
 
 def _problems(checks: Iterable[Checked]) -> tuple[Problem, ...]:

@@ -43,9 +43,9 @@ def extension_missing(
         slug="extension-missing",
         sentence=f"{target}: no watched database has the extension {extension}, so {collector} is not read.",
         why="One database that pgvigil watches is enough: its view shows the statements of all of them.",
-        fix=f"CREATE EXTENSION {name};"
+        fix=f"CREATE EXTENSION {name}; -- in one watched database"
         if loaded
-        else f"CREATE EXTENSION {name}; -- once the server was restarted with it, see extension-not-preloaded"
+        else f"CREATE EXTENSION {name}; -- in one watched database, once the server was restarted with it, see extension-not-preloaded"
         if offered
         else f"Install the server's contrib package, which has {name}; preload it, and create it in one database.",
         target=target,

@@ -63,6 +63,7 @@ def test_a_frozen_server_is_given_up_in_time(doctor: Doctor, own_server: Scratch
         own_server.sigcont()
     assert ran.returncode == codes.UNKNOWN
     assert "could not look at connection" in ran.stdout
+    assert "`pgvigil check --target " in ran.stdout
 
 
 def test_the_configuration_and_its_routes(doctor: Doctor, own_server: ScratchServer) -> None:
