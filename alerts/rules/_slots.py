@@ -21,6 +21,18 @@ def shown(slot: Slot) -> str:
     return one_line(slot.name, 63)
 
 
+def most_bytes(slot: Slot, rows: SlotsReading) -> float | None:
+    """The log that it may hold back before it is given up; None without a limit.
+
+    The server keeps more than max_slot_wal_keep_size where wal_keep_size or the present segment needs it, and says
+    so in safe_wal_size. At a limit of 0 that is all that there is.
+    """
+    if rows.keep_bytes is None:
+        return None
+    promised = (slot.retained_bytes or 0) + max(0, slot.safe_bytes or 0)
+    return float(max(rows.keep_bytes, promised))
+
+
 def since(slot: Slot) -> str:
     """How long it has been unused, where the server tells."""
     return "" if slot.inactive_s is None or slot.active else f" (for {format_duration(slot.inactive_s)})"
@@ -33,7 +45,7 @@ def figures(slot: Slot, rows: SlotsReading) -> tuple[Figure, ...]:
         else f" ({one_line(slot.plugin or '', 40)} in {one_line(slot.database, 63)})"
     )
     retained = "unknown" if slot.retained_bytes is None else format_size(slot.retained_bytes)
-    keep = "no limit" if rows.keep_bytes is None else format_size(rows.keep_bytes)
+    keep = "no limit" if rows.keep_bytes is None else format_size(rows.keep_bytes) if rows.keep_bytes else "0"
     held = max(slot.xmin_age or 0, slot.catalog_xmin_age or 0)
     return (
         Figure("Kind", f"{slot.kind}{of}"),

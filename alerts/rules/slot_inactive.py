@@ -37,9 +37,7 @@ def _found(slot: Slot, rows: SlotsReading, params: SlotInactiveParams, context: 
     retained = slot.retained_bytes
     if slot.active or slot.synced or slot.lost or retained is None:
         return None
-    much = (
-        retained >= params.min_retained_bytes or _share(retained, rows, context) >= params.min_retained_share
-    )
+    much = retained >= params.min_retained_bytes or _share(slot, rows, context) >= params.min_retained_share
     if rows.in_recovery and not much:
         return None  # cluster managers keep slots on standbys for the case of a failover
     return Finding(
@@ -59,9 +57,10 @@ def _found(slot: Slot, rows: SlotsReading, params: SlotInactiveParams, context: 
     )
 
 
-def _share(retained: int, rows: SlotsReading, context: Context) -> float:
-    room = rows.keep_bytes or context.disk_size_bytes
-    return 100.0 * retained / room if room else 0.0
+def _share(slot: Slot, rows: SlotsReading, context: Context) -> float:
+    most = _slots.most_bytes(slot, rows)
+    room = context.disk_size_bytes if most is None else most
+    return 100.0 * (slot.retained_bytes or 0) / room if room else 0.0
 
 
 RULE = Rule(

@@ -62,14 +62,15 @@ class _Room(NamedTuple):
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: SlotRetentionParams, context: Context) -> Judgement:
     rows: SlotsReading = reading.rows
-    room = _room(rows, params, context)
-    found = (_found(slot, rows, room, params, context) for slot in rows.slots)
+    found = (_found(slot, rows, _room(slot, rows, params, context), params, context) for slot in rows.slots)
     return Judgement(tuple(finding for finding in found if finding is not None), Scope())
 
 
-def _room(rows: SlotsReading, params: SlotRetentionParams, context: Context) -> _Room:
-    if rows.keep_bytes:
-        return _Room(rows.keep_bytes, "max_slot_wal_keep_size", loses=True)
+def _room(slot: Slot, rows: SlotsReading, params: SlotRetentionParams, context: Context) -> _Room:
+    most = _slots.most_bytes(slot, rows)
+    if most is not None:
+        words = "max_slot_wal_keep_size" if rows.keep_bytes else "what max_slot_wal_keep_size = 0 leaves it"
+        return _Room(most, words, loses=True)
     if context.disk_size_bytes is not None:
         size = context.disk_size_bytes * params.disk_share / 100
         return _Room(size, f"the {params.disk_share:.0f} % of disk_size for log", loses=False)
@@ -84,7 +85,7 @@ def _found(
     slope = trend(context.history("retained", slot.name), _PAST_S)
     known = slope is not None and slope.span_s >= _SPAN_S
     when = eta(slot.retained_bytes, room.size_bytes, slope) if known else None
-    percent = 100.0 * slot.retained_bytes / room.size_bytes
+    percent = 100.0 * slot.retained_bytes / room.size_bytes if room.size_bytes else 0.0
     level = _level(slot, percent, when, params)
     if level is None:
         return None
