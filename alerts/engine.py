@@ -85,7 +85,7 @@ class Engine:
 
     Every method that changes something raises StoreError when that could not be written: it is counted and
     logged here, nothing of it holds, and the next evaluation tries again. `on_commit` is called with what
-    was written, outside the lock.
+    was written, outside the lock. `elsewhere` gives the `outward` incidents of all other targets, without waiting.
     """
 
     def __init__(
@@ -96,12 +96,15 @@ class Engine:
         store: IncidentStore,
         route: Callable[[Incident], Sequence[Recipient]],
         on_commit: Callable[[Sequence[Transition]], None],
+        elsewhere: Callable[[], Sequence[Incident]] = tuple,
     ) -> None:
         self._target = target
         self._judging = _Judging.of(rules, labels, RULE_REMOVED)
         self._store = store
         self._route = route
         self._on_commit = on_commit
+        self._elsewhere = elsewhere
+        self._outward: tuple[Incident, ...] = ()
         self._lock = threading.Lock()
         self._book = Book()
         self._clock_offset_s: float | None = None
@@ -140,6 +143,7 @@ class Engine:
         with self._lock:
             self._book = book
             self._clock_offset_s = _offset_s(moment)
+            self._show()
         with contextlib.suppress(StoreError):
             self._evaluate("configuration", moment, lambda _evaluation: None)
 
@@ -181,6 +185,11 @@ class Engine:
             incidents = [tracked.incident for tracked in self._book.open()]
         return tuple(sorted(incidents, key=lambda incident: incident.id))
 
+    @property
+    def outward(self) -> tuple[Incident, ...]:
+        """Those that say of the target as a whole that it cannot be looked into, and did within the hour. Never waits."""
+        return self._outward
+
     def counts(self) -> Counter[tuple[str, str, State]]:
         """How many incidents are open, by rule, severity and state."""
         return Counter((one.rule, one.severity.word, one.state) for one in self.open())
@@ -213,6 +222,11 @@ class Engine:
         if draft.deferred:  # children of incidents that have an id only now
             written += self._commit(feed, self._draft(moment, lambda _evaluation: None))
         self._book.forget_old(moment)
+        self._show()
+
+    def _show(self) -> None:
+        over_all = self._judging.family.over_all
+        self._outward = tuple(one for one in self._book.incidents() if one.rule in over_all and one.fired_at)
 
     def _follow_clock(self, moment: Moment) -> None:
         """After a step of the wall clock the stamps of what is open are put in terms of the new one."""
@@ -229,6 +243,7 @@ class Engine:
             target=self._target,
             labels=judging.labels,
             moment=moment,
+            elsewhere=self._elsewhere(),
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)

@@ -1,7 +1,8 @@
 """One evaluation: what readings make of the incidents of a target, as a draft. No clock, no store, no lock."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
@@ -17,6 +18,7 @@ from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 
 UNJUDGED = "the last reading could not judge it"
+AFTERMATH_S = 120.0  # a standby tries every five seconds, and its state is read every ten
 _FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rule is no longer there
 
 
@@ -29,6 +31,8 @@ class Evaluation:
     as its child, which nobody is disturbed for.
     While a rule that suppresses the target fires, findings of other rules open nothing and pending ones
     stand still: they are about a server that nobody can look into.
+    What an incident of another target explains opens all the same, as its child: it stays one while that lasts and for
+    AFTERMATH_S after it, because a standby is back a little later than its primary.
     """
 
     def __init__(
@@ -40,8 +44,14 @@ class Evaluation:
         target: str,
         labels: Labels,
         moment: Moment,
+        elsewhere: Sequence[Incident] = (),
     ) -> None:
         self.draft = Draft(book)
+        since = moment.utc - timedelta(seconds=AFTERMATH_S)
+        lasting = [one for one in elsewhere if one.resolved_at is None or one.resolved_at >= since]
+        self._elsewhere = {one.id: one for one in lasting}
+        self._elsewhere_since = since
+        self._explainers_elsewhere = Explainers(family, lasting)
         self._rules = rules
         self._family = family
         self._target = target
@@ -104,10 +114,14 @@ class Evaluation:
         explainers = self._explainers()
         for finding in findings:
             parent = explainers.of(finding.rule, finding.about, finding.measured_from)
+            abroad = self._explainers_elsewhere.of(finding.rule, finding.about, self._elsewhere_since)
             if down is not None:
                 self._found_while_down(finding, down)
             elif parent is not None:
                 self._absorb(finding, parent)
+            elif abroad is not None:
+                self._see(finding)
+                self._mark(finding.fingerprint, abroad)
             else:
                 self._stands(finding)
 
@@ -115,7 +129,8 @@ class Evaluation:
         key = finding.fingerprint
         self._see(finding)
         tracked = self.draft.get(key)
-        if tracked is not None and tracked.incident.parent_id is not None:
+        parent = None if tracked is None else tracked.incident.parent_id
+        if tracked is not None and parent is not None and parent not in self._elsewhere:
             self._free(tracked)
 
     def _absorb(self, finding: Finding, parent: Incident) -> None:
@@ -172,7 +187,7 @@ class Evaluation:
         A child of a chain waits for its own next reading: freeing it at once would announce what is most
         likely just about to be over. Under a target that was down it is free as soon as that answers.
         """
-        if tracked.incident.parent_id is None:
+        if tracked.incident.parent_id is None or tracked.incident.parent_id in self._elsewhere:
             return
         parent = by_id.get(tracked.incident.parent_id)
         if parent is None or parent.rule in self._family.over_all:
@@ -184,7 +199,10 @@ class Evaluation:
         if incident.parent_id is not None:
             return
         parent = explainers.of(incident.rule, incident.about, None)
-        if parent is not None:
+        abroad = self._explainers_elsewhere.of(incident.rule, incident.about, None)
+        if parent is None and abroad is not None:
+            self._mark(incident.fingerprint, abroad)
+        elif parent is not None:
             notes = self.draft.notes(parent.fingerprint).adding_child(incident)
             self.draft.set_notes(parent.fingerprint, notes, self._moment)
             self._mark(incident.fingerprint, parent)

@@ -294,7 +294,20 @@ class Fleet:
 
     def _engine(self, name: str, labels: Mapping[str, str], rules: Mapping[str, BoundRule]) -> Engine:
         grounds = self._grounds
-        return Engine(name, labels, rules, grounds.store.incidents, grounds.route, grounds.committed)
+        return Engine(
+            name,
+            labels,
+            rules,
+            grounds.store.incidents,
+            grounds.route,
+            grounds.committed,
+            partial(self._elsewhere, name),
+        )
+
+    def _elsewhere(self, name: str) -> list[Incident]:
+        """What the other targets say of themselves as a whole."""
+        others = tuple(self.watched.items())
+        return [incident for other, one in others if other != name for incident in one.engine.outward]
 
 
 def rules_of(settings: Settings, target: str) -> Mapping[str, BoundRule]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from collectors.replication import Replica, ReplicationReading
 from collectors.wal_receiver import Standby, WalReceiverReading
+from pgvigil.model.finding import target_key
 from pgvigil.model.series import Point
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Context, Peer
@@ -59,6 +60,32 @@ def standby_of(replica: str, slot: str | None, context: Context) -> tuple[Peer, 
         if replica == reading.standby.application or (slot and slot == reading.standby.slot):
             return peer, reading
     return None
+
+
+def target_of_primary(context: Context) -> frozenset[str]:
+    """The watched primary of this standby, as an entity for `about`: while it is down nobody can stream from it."""
+    peers = (peer for peer in context.peers if peer.facts is not None and not peer.facts.in_recovery)
+    return frozenset(target_key(peer.name) for peer in peers)
+
+
+def target_of_replica(replica: str, slot: str | None, context: Context) -> frozenset[str]:
+    """The watched standby of that name or slot by its last account, however old, as an entity for `about`: while it is
+    down it does not stream. One without a name of its own is taken for the only watched one without.
+    """
+    known = {peer.name: standby for peer in context.peers if (standby := _last_account(peer)) is not None}
+    found = [
+        name
+        for name, standby in known.items()
+        if replica == standby.application or (slot and slot == standby.slot)
+    ]
+    nameless = [name for name, standby in known.items() if replica.startswith(f"{standby.application} at ")]
+    chosen = found or (nameless if len(nameless) == 1 else [])
+    return frozenset(map(target_key, chosen))
+
+
+def _last_account(peer: Peer) -> Standby | None:
+    taken = peer.latest("wal_receiver")
+    return taken.rows.standby if isinstance(taken, Snapshot) else None
 
 
 def told_by_sender(standby: Standby, context: Context) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from alerts.rules._replication import replica_entity, slot_entity, standby_of
+from alerts.rules._replication import replica_entity, slot_entity, standby_of, target_of_replica
 from collectors.replication import ReplicationReading
 from pgvigil.model.change import Change
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -109,7 +109,7 @@ def _finding(gone: _Gone, params: ReplicaMissingParams, context: Context) -> Fin
                 " in [rules.replica_missing] expected. Drop its slot, which holds back log."
             ),
         ),
-        about=frozenset({replica_entity(gone.name)} | slot),
+        about=target_of_replica(gone.name, gone.slot, context) | {replica_entity(gone.name)} | slot,
         explains=frozenset({replica_entity(gone.name)} | slot),
     )
 

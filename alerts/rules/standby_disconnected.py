@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.rules._replication import fresh
+from alerts.rules._replication import fresh, target_of_primary
 from collectors.cluster import ClusterReading
 from collectors.wal_receiver import Standby, WalReceiverReading
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -87,6 +87,7 @@ def _finding(
                 "SELECT slot_name, active, wal_status, restart_lsn FROM pg_replication_slots",
             ),
         ),
+        about=target_of_primary(context),
     )
 
 

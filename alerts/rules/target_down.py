@@ -8,7 +8,7 @@ from alerts.grading import counted
 from pgvigil.model.availability import Availability
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.failure import Failure, FailureKind
-from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
+from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope, target_key
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc, SeverityParams
@@ -53,6 +53,7 @@ def _finding(
             cause=words.cause,
         ),
         steps=words.steps,
+        explains=frozenset({target_key(context.target)}),
     )
 
 
@@ -204,8 +205,13 @@ RULE = Rule(
     params=TargetDownParams,
     evaluate=evaluate,
     suppresses_target=True,
+    absorbs=frozenset(
+        {"standby_disconnected", "replica_missing"}
+    ),  # of the servers that stream from or to it
+    linger=True,
     doc=RuleDoc(
         meaning="No query can be answered: the server cannot be reached, does not let pgvigil in, or is silent."
+        " What its standbys, or its primary, say of the lost stream is part of it."
         " While it fires, everything else about the target is unknown and nobody is told about it. A server"
         " that is merely out of connection slots is connection_saturation, not down.",
         magnitude="",

@@ -92,7 +92,7 @@ def explanation(rule: Rule[Any]) -> Iterator[str]:
     yield from _titled("Evidence", rule.doc.evidence)
     if rule.absorbs:
         absorbed = ", ".join(sorted(rule.absorbs))
-        yield from _titled("Takes in", f"what these say of the same sessions or statements: {absorbed}")
+        yield from _titled("Takes in", f"what these say of the same session, statement or server: {absorbed}")
     if rule.doc.how_to_look:
         yield from ("", "How to look", textwrap.indent(rule.doc.how_to_look.strip(), "  "))
     yield from _titled("What to do", rule.doc.what_to_do)

@@ -14,7 +14,7 @@ class Finding:
     `subject` is the thing itself, stable over polls: `session 8123@2026-11-22T20:11:03.123456Z`,
     `statement 16384/10/-123`, `constraint public.orders.orders_customer_fk`.
     `about` names the entities that the finding concerns and `explains` those whose trouble it accounts for
-    (`session ...` and `query ...` keys made by the functions below). A finding about an entity that an open
+    (keys made by the functions below: sessions, statements, whole targets). A finding about an entity that an open
     incident explains is evidence of that incident, if the incident's rule absorbs the finding's rule.
     `measured_from` is when the measured interval began: a statement's figures may reach back in time.
     """
@@ -49,6 +49,11 @@ def session_key(pid: int, backend_start: datetime) -> str:
 
 def is_session_key(key: str) -> bool:
     return key.startswith("session ")
+
+
+def target_key(name: str) -> str:
+    """A target as a whole, by its name: what is said of it concerns others that depend on it."""
+    return f"target {name}"
 
 
 def query_key(queryid: int) -> str:

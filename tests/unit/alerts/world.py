@@ -34,7 +34,8 @@ def rule(name: str, for_s: float = 0, keep_firing_for_s: float = 0, **more: Any)
 RULES = {
     bound.name: bound
     for bound in (
-        rule("target_down", for_s=30, suppresses_target=True),
+        rule("target_down", for_s=30, absorbs=["standby_disconnected"], linger=True, suppresses_target=True),
+        rule("standby_disconnected"),
         rule(
             "blocking_chain", keep_firing_for_s=60, absorbs=["idle_in_transaction", "slow_query"], linger=True
         ),
@@ -83,6 +84,7 @@ class World:
         self.rules = dict(RULES)
         self.routes = [Route(sinks=("all",), mention="<!here>")]
         self.written: list[Transition] = []
+        self.elsewhere: list[Incident] = []
         self.restart(0)
 
     def restart(self, away_s: float) -> None:
@@ -96,6 +98,7 @@ class World:
             self.disk,
             lambda incident: recipients(incident, self.routes),
             self.written.extend,
+            lambda: self.elsewhere,
         )
         self.engine.load(self.clock.now)
         assert moment.utc == self.clock.utc
