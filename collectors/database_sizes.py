@@ -68,7 +68,8 @@ ALLOWED = Query(
     source="",
 )
 
-# An unconnectable database may be half dropped: its files are of no interest.
+# An unconnectable database may be half dropped: its files are of no interest. Of one that was dropped since the
+# statement began the privilege is NULL, where asking for its size fails.
 DATABASES = Query(
     name="database_sizes",
     row=DatabaseSize,
@@ -76,7 +77,8 @@ DATABASES = Query(
         Column("name", "datname::text", "Database."),
         Column(
             "size_bytes",
-            "CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') OR has_database_privilege(oid, 'CONNECT')"
+            "CASE WHEN has_database_privilege('pg_read_all_stats', oid, 'CONNECT') IS NULL THEN NULL"
+            " WHEN pg_has_role('pg_read_all_stats', 'USAGE') OR has_database_privilege(oid, 'CONNECT')"
             " THEN pg_database_size(oid) END",
             "Its size on disk, in all its tablespaces.",
             "bytes",

@@ -28,18 +28,27 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: DeadlocksParams, conte
     rows: DatabaseStatsReading = reading.rows
     if not any(len(context.history("deadlocks", row.database)) > 1 for row in rows.databases):
         return Judgement((), NOTHING)  # a first reading tells no increase: what fires goes on
-    found = (_judged(row, params, context) for row in rows.databases if row.deadlocks)
+    found = (_judged(row, params, context) for row in rows.databases)
     return Judgement(tuple(finding for finding in found if finding is not None), Scope())
 
 
 def _judged(row: DatabaseStats, params: DeadlocksParams, context: Context) -> Finding | None:
     grown = increase(context.history("deadlocks", row.database), params.within_s)
     if grown is None:
-        return None
+        grown = Increase(0.0, params.within_s)
     level = grade(grown.value, params)
     if level is None and params.info is not None and grown.value >= params.info:
         level = Level.INFO
+    if level is None and _reset_lately(row, params, context):
+        level = Level.HOLD
     return None if level is None else _finding(row, grown, level, context)
+
+
+def _reset_lately(row: DatabaseStats, params: DeadlocksParams, context: Context) -> bool:
+    """Whether the counters began anew within the time that is looked at: what went before cannot be told."""
+    if row.stats_reset is None:
+        return False
+    return (context.now - row.stats_reset).total_seconds() < params.within_s
 
 
 def _finding(row: DatabaseStats, grown: Increase, level: Level, context: Context) -> Finding:

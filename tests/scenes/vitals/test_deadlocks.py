@@ -61,6 +61,21 @@ def test_a_reset_is_no_deadlock(vitals: Callable[..., Vitals], database: Databas
     assert scene.open == {}
 
 
+def test_a_reset_is_no_end_either(vitals: Callable[..., Vitals], database: Database, reader: Session) -> None:
+    """What was counted is gone, not past: it ends when the time is over that is looked at."""
+    scene = vitals({"deadlocks": {}})
+    scene.look(reader)
+    stage(database, reader, 1)
+    scene.look(reader, after_s=30)
+    database.execute("SELECT pg_stat_reset()")
+    poll(lambda: counted(reader, database) == 0, 10, message="the reset shows")
+    for _ in range(3):
+        scene.look(reader, after_s=30)
+        assert list(scene.firing) == ["deadlocks"]
+    scene.look(reader, after_s=601)
+    assert scene.open == {}
+
+
 def test_what_fires_goes_on_while_nothing_can_be_compared(
     vitals: Callable[..., Vitals], database: Database, reader: Session
 ) -> None:
