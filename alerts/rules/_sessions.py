@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alerts.grading import duration_figure, grade
 from collectors.activity import ActivityReading, Session
+from collectors.lock_waits import WaitSession
 from pgvigil.model.evidence import Block, BlockKind, Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
@@ -94,7 +95,7 @@ def _holds_back(session: Session) -> tuple[str, ...]:
     return (horizon_of(session.database),) if (session.xmin_age or 0) >= NOTABLE_XIDS else ()
 
 
-def who(session: Session) -> str:
+def who(session: Session | WaitSession) -> str:
     """`pid 8123 (billing, user ci)`: how a summary names a session."""
     application = one_line(session.application, 40)
     user = f"user {one_line(session.user_name, 40)}"

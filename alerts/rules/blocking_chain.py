@@ -176,7 +176,7 @@ def _cause(chain: Chain) -> str:
     if queued:
         first = queued[0]
         return (
-            f"{command(first.query)} (pid {first.pid}) is queued behind {root_words(chain)}, and"
+            f"{command(first.query)} by {_sessions.who(first)} is queued behind {root_words(chain)}, and"
             f" {counted(chain.behind(first.pid), 'session')} that the root alone would let through"
             f" {'waits' if chain.behind(first.pid) == 1 else 'wait'} behind it."
         )

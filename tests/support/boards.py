@@ -76,7 +76,7 @@ def pile_up(**changes: Any) -> Incident:
                 Figure("Application", LONG_NAME),
             ),
             blocks=(Block(BlockKind.TREE, "Who waits for whom", "8123\n└─ 9011", tree()),),
-            cause="ALTER TABLE (pid 9020) is queued behind pid 8123 (idle in transaction).",
+            cause="ALTER TABLE by pid 9020 (ci, user ci) is queued behind pid 8123 (idle in transaction).",
             notes=("3 more waiters on this server counted, not followed.",),
         ),
         steps=(

@@ -142,7 +142,9 @@ def test_the_tree_is_also_there_for_those_who_draw_it_themselves() -> None:
 
 def test_the_queued_ddl_is_named_as_the_likely_cause_and_cancelled_first() -> None:
     finding = only(judge(pile_up()))
-    assert "ALTER TABLE (pid 9020) is queued behind pid 8123" in finding.evidence.cause
+    assert (
+        "ALTER TABLE by pid 9020 (app9020, user ci_user) is queued behind pid 8123" in finding.evidence.cause
+    )
     commands = [step.sql for step in finding.steps if step.sql]
     assert ["cancel" in sql for sql in commands] == [False, True, False]
     assert "pid = 9020" in commands[1]
