@@ -69,7 +69,7 @@ ALLOWED = Query(
 )
 
 # An unconnectable database may be half dropped: its files are of no interest. Of one that was dropped since the
-# statement began the privilege is NULL, where asking for its size fails.
+# statement began a privilege is NULL, where asking for its size fails; a superuser has all, so another role is asked for.
 DATABASES = Query(
     name="database_sizes",
     row=DatabaseSize,

@@ -13,7 +13,7 @@ from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc, SeverityParams
-from pgvigil.sql.identifiers import quote_identifier, quote_name
+from pgvigil.sql.identifiers import quote_identifier, quote_name, quote_text
 
 _SHOWN = 20
 _COMMANDS = 3
@@ -73,7 +73,7 @@ def _finding(
             ),
             cause="CREATE FUNCTION ... SECURITY DEFINER without SET search_path.",
         ),
-        steps=_steps(definers),
+        steps=_steps(definers, frozenset(each.name for each in rows.open_schemas)),
     )
 
 
@@ -82,18 +82,34 @@ def _row(definer: Definer) -> tuple[object, ...]:
     return (called, definer.owner, "yes" if definer.superuser else "", "yes" if definer.public else "")
 
 
-def _steps(definers: list[Definer]) -> tuple[Step, ...]:
+def _steps(definers: list[Definer], open_schemas: frozenset[str]) -> tuple[Step, ...]:
     first = [each for each in definers if each.arguments.isprintable()][:_COMMANDS]
     return (
-        *(
-            Step(
-                "Give it a search_path of its own: the schemas that it uses, pg_temp last. It holds from the next call.",
-                f"ALTER ROUTINE {quote_name(each.schema, each.name)}({each.arguments})"
-                f" SET search_path = pg_catalog, {quote_identifier(each.schema)}, pg_temp",
-            )
-            for each in first
-        ),
+        *(step for each in first for step in _commands(each, in_open=each.schema in open_schemas)),
         Step("Where not everyone is meant to call it: REVOKE EXECUTE ... FROM PUBLIC, and grant it by name."),
+    )
+
+
+def _commands(definer: Definer, *, in_open: bool) -> tuple[Step, ...]:
+    """What its body names without a schema only a person can tell: it may be made at run time."""
+    called = f"{quote_name(definer.schema, definer.name)}({definer.arguments})"
+    closed = (
+        f" Everyone may create objects in {quote_identifier(definer.schema)}: revoke that first, or name the objects with"
+        " their schema and leave it out."
+        if in_open
+        else ""
+    )
+    return (
+        Step(
+            "Read what it names without a schema, also in statements that it puts together.",
+            "SELECT prosrc FROM pg_proc WHERE proname ="
+            f" {quote_text(definer.name)} AND pronamespace = {quote_text(quote_identifier(definer.schema))}::regnamespace",
+        ),
+        Step(
+            "Give it a search_path of its own; it holds from the next call. This is a proposal to check: what it uses from"
+            f" other schemas has to be added before pg_temp, or calls fail.{closed}",
+            f"ALTER ROUTINE {called} SET search_path = pg_catalog, {quote_identifier(definer.schema)}, pg_temp",
+        ),
     )
 
 
@@ -112,8 +128,8 @@ RULE = Rule(
         " role that can log in. Info otherwise: the caller is trusted with the function, and gains one owner's rights."
         " PostgreSQL manual, CREATE FUNCTION: Writing SECURITY DEFINER Functions Safely.",
         evidence="The functions with their owners, the exposed ones first, and how many schemas everyone may create in.",
-        what_to_do="ALTER ROUTINE ... SET search_path, with the schemas that the function uses and pg_temp last; REVOKE"
-        " EXECUTE FROM PUBLIC where not everyone is meant to call it.",
+        what_to_do="ALTER ROUTINE ... SET search_path, with the schemas that the function uses and pg_temp last: read its body,"
+        " the proposal knows only its own schema. REVOKE EXECUTE FROM PUBLIC where not everyone is meant to call it.",
         how_to_look="SELECT oid::regprocedure, proowner::regrole, proconfig FROM pg_proc WHERE prosecdef AND NOT"
         " EXISTS (SELECT FROM unnest(proconfig) AS c WHERE c LIKE 'search_path=%')",
     ),

@@ -54,8 +54,12 @@ SELECT format('index %I.%I', n.nspname, p.relname) AS subject,
              ['Size of the longer one', pg_size_pretty(size.longer_bytes)],
              ['Scanned', format('%s times, the longer one %s times', pg_stat_get_numscans(p.indexrelid),
                                pg_stat_get_numscans(p.longer))]] AS figures,
-       ARRAY[['Drop it.', format('DROP INDEX %s%I.%I', CASE WHEN p.relkind = 'I' THEN '' ELSE 'CONCURRENTLY ' END,
-              n.nspname, p.relname)]] AS steps,
+       CASE
+         WHEN p.relkind = 'I' THEN ARRAY[['CONCURRENTLY is not possible for a partitioned index: all access to the'
+           ' table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
+           ['Drop it; try again later if it gives up.', format('DROP INDEX %I.%I', n.nspname, p.relname)]]
+         ELSE ARRAY[['Drop it.', format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, p.relname)]]
+       END AS steps,
        ARRAY[t.oid, p.indexrelid, p.longer] AS relations,
        'pg_class'::regclass::oid AS classid, p.indexrelid AS objid,
        json_build_object('size_bytes', size.bytes) AS measures,

@@ -60,9 +60,14 @@ SELECT format('index %I.%I', n.nspname, u.relname) AS subject,
              ['Statistics since', to_char(u.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"')],
              ['Last used', to_char(u.last_scan AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"')],
              ['Scanned', format('%s times', u.scans)]] AS figures,
-       ARRAY[['Drop it, when nobody needs it.',
-              format('DROP INDEX %s%I.%I', CASE WHEN u.relkind = 'I' THEN '' ELSE 'CONCURRENTLY ' END, n.nspname,
-                     u.relname)]] AS steps,
+       CASE
+         WHEN u.relkind = 'I' THEN ARRAY[['CONCURRENTLY is not possible for a partitioned index: all access to the'
+           ' table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
+           ['Drop it, when nobody needs it; try again later if it gives up.',
+            format('DROP INDEX %I.%I', n.nspname, u.relname)]]
+         ELSE ARRAY[['Drop it, when nobody needs it.',
+           format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, u.relname)]]
+       END AS steps,
        ARRAY[t.oid, u.indexrelid] AS relations,
        'pg_class'::regclass::oid AS classid, u.indexrelid AS objid,
        json_build_object('size_bytes', u.bytes, 'unused_s', u.unused_s) AS measures,

@@ -184,3 +184,14 @@ def test_what_is_ignored_is_not_told(reader: Session, each_database: Database) -
     assert found(CHECK, reader, {"ignore": ["index public.two"]}) == []
     assert found(CHECK, reader, {"ignore": ["public.one"]}) == ["index public.two"]
     assert found(CHECK, reader, {"min_size": "1MB"}) == []
+
+
+def test_a_partitioned_index_is_dropped_without_a_long_wait(reader: Session, each_database: Database) -> None:
+    """CONCURRENTLY is not possible for it, so the DROP gives up early when it does not get its lock."""
+    each_database.execute(
+        "CREATE TABLE parted (a int, b int) PARTITION BY RANGE (a);"
+        "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);CREATE INDEX parted_one ON parted (b); CREATE INDEX parted_two ON parted (b)"
+    )
+    finding = only(CHECK, reader)
+    assert [step.sql for step in finding.steps] == ["SET lock_timeout = '2s'", "DROP INDEX public.parted_two"]
+    run_steps(each_database, finding)

@@ -139,3 +139,14 @@ def test_hostile_names_do_no_harm_and_the_commands_run(reader: Session, each_dat
     assert finding.summary.isprintable()
     run_steps(each_database, finding)
     assert found(CHECK, reader, ANY_SIZE) == []
+
+
+def test_a_partitioned_index_is_dropped_without_a_long_wait(reader: Session, each_database: Database) -> None:
+    """CONCURRENTLY is not possible for it, so the DROP gives up early when it does not get its lock."""
+    each_database.execute(
+        "CREATE TABLE parted (a int, b int) PARTITION BY RANGE (a);"
+        "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);CREATE INDEX parted_one ON parted (b); CREATE INDEX parted_two ON parted (b, a)"
+    )
+    finding = only(CHECK, reader, ANY_SIZE)
+    assert [step.sql for step in finding.steps] == ["SET lock_timeout = '2s'", "DROP INDEX public.parted_one"]
+    run_steps(each_database, finding)

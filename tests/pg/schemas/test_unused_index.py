@@ -101,3 +101,14 @@ def test_when_it_was_last_used_is_said_where_the_server_knows(
     names = {figure.name for figure in only(CHECK, reader, AT_ONCE).evidence.figures}
     assert {"Size", "Statistics since", "Scanned"} <= names
     assert "Last used" not in names
+
+
+def test_a_partitioned_index_is_dropped_without_a_long_wait(reader: Session, each_database: Database) -> None:
+    """CONCURRENTLY is not possible for it, so the DROP gives up early when it does not get its lock."""
+    each_database.execute(
+        "CREATE TABLE parted (a int, b int) PARTITION BY RANGE (a);"
+        "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);CREATE INDEX parted_one ON parted (b)"
+    )
+    finding = only(CHECK, reader, AT_ONCE)
+    assert [step.sql for step in finding.steps] == ["SET lock_timeout = '2s'", "DROP INDEX public.parted_one"]
+    run_steps(each_database, finding)
