@@ -22,6 +22,7 @@ from pgvigil.units import DurationS, Percent, format_duration, format_size
 _SUBJECT = "checkpoints"
 _PARTS = 3  # of the window: each must have its share, so that a burst in one of them is no trouble
 _ROOM = 1.2  # the size that is advised leaves a fifth more than the rate needs
+_DISK_SHARE = 0.4  # of disk_size that log may take, as in slot_retention
 _GB = 1024**3
 
 
@@ -141,22 +142,44 @@ def _finding(window: _Window, row: Checkpoints, level: Level, context: Context) 
             ),
             cause="max_wal_size is too small for the rate at which WAL is written.",
         ),
-        steps=_steps(needed),
+        steps=(*_raise(needed, row, context), Step(_COMPRESS)),
     )
 
 
-def _steps(needed: int) -> tuple[Step, ...]:
-    """Whole units, as the server reads them."""
-    size = f"{needed // _GB}GB" if needed % _GB == 0 else f"{math.ceil(needed / 1024**2)}MB"
+def _raise(needed: int, row: Checkpoints, context: Context) -> tuple[Step, ...]:
+    """To what the rate needs, or as far as the volume allows."""
+    room = None if context.disk_size_bytes is None else int(context.disk_size_bytes * _DISK_SHARE)
+    if room is None or needed <= room:
+        text = (
+            f"Let checkpoints come by time: with the present rate of WAL that takes {_size(needed)}. pg_wal needs that"
+            " much disk space, and a recovery after a crash reads up to that much."
+        )
+        return _set(text, needed)
+    why = (
+        f"Checkpoints by time would take {_size(needed)}, which is more than {_DISK_SHARE:.0%} of the volume"
+        f" ({format_size(context.disk_size_bytes or 0)}, disk_size)"
+    )
+    if room <= row.max_wal_size_bytes:
+        return (Step(f"{why}, and so is what max_wal_size is now: it takes a larger volume, or less WAL."),)
+    return _set(
+        f"{why}: this is as far as it should go. See that the room is free. For the rest, write less WAL.",
+        room,
+    )
+
+
+def _set(text: str, size_bytes: int) -> tuple[Step, ...]:
     return (
-        Step(
-            f"Let checkpoints come by time: with the present rate of WAL that takes {size}. pg_wal needs that much"
-            " disk space, and a recovery after a crash reads up to that much.",
-            f"ALTER SYSTEM SET max_wal_size = '{size}'",
-        ),
+        Step(text, f"ALTER SYSTEM SET max_wal_size = '{_size(size_bytes)}'"),
         Step("It needs no restart.", "SELECT pg_reload_conf()"),
-        Step("If WAL is the trouble, compress its full pages: wal_compression = on."),
     )
+
+
+def _size(size_bytes: int) -> str:
+    """Whole units, as the server reads them; never more than was meant."""
+    return f"{size_bytes // _GB}GB" if size_bytes % _GB == 0 else f"{size_bytes // 1024**2}MB"
+
+
+_COMPRESS = "If WAL is the trouble, compress its full pages: wal_compression = on."
 
 
 RULE = Rule(
@@ -175,7 +198,8 @@ RULE = Rule(
         " that WAL brings come at about half of it). Never critical by default.",
         evidence="How many were requested and timed, how much WAL is written per hour and per checkpoint, and the"
         " max_wal_size with which the timeout would come first.",
-        what_to_do="Raise max_wal_size to the size in the evidence, if the disk has room for it; a reload is enough.",
+        what_to_do="Raise max_wal_size to the size in the evidence, if the disk has room for it; a reload is enough."
+        " With disk_size in the target's section the advice never goes beyond 40 % of that volume.",
         how_to_look="""\
 -- before 17: SELECT checkpoints_timed, checkpoints_req, stats_reset FROM pg_stat_bgwriter
 SELECT num_timed, num_requested, stats_reset FROM pg_stat_checkpointer""",
