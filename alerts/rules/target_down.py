@@ -21,6 +21,11 @@ class TargetDownParams(SeverityParams):
     severity: str = Field(
         "critical", pattern="^(info|warning|critical)$", description="info, warning or critical."
     )
+    starting_s: DurationS = Field(
+        180.0,
+        alias="starting",
+        description="How long a standby may start up: it replays its log before it answers.",
+    )
 
 
 def evaluate(reading: Snapshot[Any] | Delta[Any], params: TargetDownParams, context: Context) -> Judgement:
@@ -32,7 +37,17 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: TargetDownParams, cont
         return Judgement(
             (), NOTHING if failure is None else Scope(databases=frozenset(), reason=failure.message)
         )
+    if _starts(availability, failure, params, context):
+        return Judgement((), NOTHING)
     return Judgement((_finding(availability, failure, params, context),), Scope())
+
+
+def _starts(availability: Availability, failure: Failure, params: TargetDownParams, context: Context) -> bool:
+    """Whether it is a standby that was restarted a moment ago: neither down nor up yet."""
+    standby = context.facts is not None and context.facts.in_recovery
+    if not standby or failure.kind is not FailureKind.STARTING_UP or availability.down_since is None:
+        return False
+    return (context.now - availability.down_since).total_seconds() < params.starting_s
 
 
 def _finding(
@@ -217,7 +232,9 @@ RULE = Rule(
         magnitude="",
         why_these_defaults="30 seconds pass over a quick restart and a dropped packet, and are at least two"
         " failed attempts. It resolves as soon as a real query is answered, without delay, because an answer"
-        " leaves no doubt.",
+        " leaves no doubt. A standby that was restarted replays all the log since its last restartpoint before it answers,"
+        " and restartpoints are up to checkpoint_timeout (5 minutes) apart: three minutes pass over that. A primary that"
+        " starts up is told after 30 seconds, because after a clean stop it takes less.",
         evidence="The class of the failure (refused, DNS, TLS, authentication, silent, starting up, shutting"
         " down, no database, lost, protocol), the error without secrets, since when, and how many attempts failed.",
         what_to_do="The steps in the message fit the class: refused means look at the process, silent means look"

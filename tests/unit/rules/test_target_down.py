@@ -10,6 +10,7 @@ from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.finding import NOTHING, Judgement, Scope
 from pgvigil.model.level import Level
 from tests.support.readings import HOSTILE, NOW, assert_harmless, context, snapshot
+from tests.support.views import facts
 
 DOWN = [kind for kind in FailureKind if kind.means_down]
 
@@ -47,6 +48,27 @@ def test_a_server_that_lives_is_neither_down_nor_proven_well(kind: FailureKind) 
 def test_only_an_answer_resolves() -> None:
     assert judge(Availability(up=True)) == Judgement((), Scope())
     assert judge(Availability(up=False)) == Judgement((), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("kind", "in_recovery", "for_s", "told"),
+    [
+        (FailureKind.STARTING_UP, True, 95, False),
+        (FailureKind.STARTING_UP, True, 181, True),
+        (FailureKind.STARTING_UP, False, 1, True),
+        (FailureKind.REFUSED, True, 1, True),
+    ],
+)
+def test_a_standby_may_take_a_while_to_start(
+    kind: FailureKind, in_recovery: bool, for_s: float, told: bool
+) -> None:
+    """It replays its log before it answers: nothing begins, and nothing that fires ends."""
+    since = NOW - timedelta(seconds=for_s)
+    reading = Availability(up=False, failure=Failure(kind, "no"), down_since=since, attempts=7)
+    known = context(facts=facts(in_recovery=in_recovery))
+    judgement = RULE.evaluate(snapshot(reading, "availability"), TargetDownParams(), known)
+    assert bool(judgement.findings) is told
+    assert told or judgement == Judgement((), NOTHING)
 
 
 def test_a_hostile_error_text_does_no_harm() -> None:
