@@ -8,26 +8,40 @@ from pgvigil.sql.identifiers import quote_text
 from pgvigil.text import one_line
 
 _SHOWN = 8
+_NAMELESS = frozenset({"", "walreceiver"})  # what a standby is called that nobody gave a name
 
 
-def subject(holder: Holder) -> str:
-    """Its identity, as the rules about sessions, prepared transactions and slots write it."""
+def subject(holder: Holder, among: tuple[Holder, ...]) -> str:
+    """Its identity, as the rules about sessions, prepared transactions and slots write it; no other of `among` has it."""
     match holder.kind:
         case "session":
             return holder.session_key or "session"
         case "prepared":
             return f"prepared {quote_text(holder.name)}"
         case "standby":
-            return f"standby {quote_text(holder.name)}"
+            return _standby_subject(holder, among)
         case "slot_catalog":
             return f"slot {quote_text(holder.name)} (catalogs)"
         case _:
             return f"slot {quote_text(holder.name)}"
 
 
-def entity(holder: Holder) -> str:
+def _standby_subject(holder: Holder, among: tuple[Holder, ...]) -> str:
+    """By its own name, and by its address where that is no name or not its alone.
+
+    It has no slot: what a standby with a slot holds back is the slot's.
+    """
+    named_so = [each for each in among if each.kind == "standby" and each.name == holder.name]
+    text = f"standby {quote_text(holder.name)}"
+    if len(named_so) < 2 and holder.name not in _NAMELESS:
+        return text
+    here = [each for each in named_so if each.client == holder.client]
+    return f"{text} at {holder.client}" + (f", pid {holder.pid}" if len(here) > 1 else "")
+
+
+def entity(holder: Holder, among: tuple[Holder, ...]) -> str:
     """What it is `about`: a slot is one thing, whatever it holds."""
-    return slot_entity(holder.name) if holder.kind in {"slot", "slot_catalog"} else subject(holder)
+    return slot_entity(holder.name) if holder.kind in {"slot", "slot_catalog"} else subject(holder, among)
 
 
 def holds_back(holder: Holder) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def judged(
             key
             for each in rows.holders
             if _blockers(rows)
-            for key in (_horizon.entity(each), *_horizon.holds_back(each))
+            for key in (_horizon.entity(each, rows.holders), *_horizon.holds_back(each))
         ),
     )
 

@@ -81,7 +81,7 @@ def _finding(
         rule=RULE.name,
         target=context.target,
         database=holder.database or None,
-        subject=_horizon.subject(holder),
+        subject=_horizon.subject(holder, rows.holders),
         level=level,
         summary=f"Vacuum has been held back for {format_duration(seconds)}, {holder.xids:,} transactions, by"
         f" {_horizon.named(holder)}",
@@ -99,8 +99,8 @@ def _finding(
             cause=_CAUSES[holder.kind],
         ),
         steps=_horizon.steps(holder),
-        about=frozenset({_horizon.entity(holder)}),
-        explains=frozenset({_horizon.entity(holder), *_horizon.holds_back(holder)}),
+        about=frozenset({_horizon.entity(holder, rows.holders)}),
+        explains=frozenset({_horizon.entity(holder, rows.holders), *_horizon.holds_back(holder)}),
     )
 
 

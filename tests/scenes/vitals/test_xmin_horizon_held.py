@@ -105,7 +105,10 @@ def test_a_standby_that_reports_an_old_snapshot_is_named(
                 10,
             )
             hold(seen, session, primary.dsn(), hours=6)
-            assert "standby 'walreceiver' at 127.0.0.1" in seen.firing["standby 'walreceiver'"].summary
+            assert (
+                "standby 'walreceiver' at 127.0.0.1"
+                in seen.firing["standby 'walreceiver' at 127.0.0.1"].summary
+            )
             other = vitals(FEW, target="the standby")
             other.look(on_standby)
             assert other.open == {}

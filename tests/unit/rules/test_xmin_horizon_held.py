@@ -115,3 +115,26 @@ def test_hostile_names_do_no_harm(kind: str) -> None:
     hostile = holder(kind, name=HOSTILE, database=HOSTILE, user_name=HOSTILE, application=HOSTILE)
     found = judge(hostile, points=passed(*[3 * MILLION] * 30), params={"min_xids": 1, "warning": "1h"})
     assert_harmless(found.findings[0])
+
+
+def test_standbys_of_the_same_name_are_told_apart() -> None:
+    """By where they are, and on one machine by their session; one that has its name alone keeps it."""
+    old = passed(*[MILLION] * 12)
+    named = [
+        holder("standby", name="replica", client="10.0.0.1", pid=1),
+        holder("standby", name="replica", client="10.0.0.2", pid=2),
+        holder("standby", name="walreceiver", client="10.0.0.3", pid=3),
+        holder("standby", name="both", client="10.0.0.4", pid=4),
+        holder("standby", name="both", client="10.0.0.4", pid=5),
+        holder("standby", name="alone", client="10.0.0.5", pid=6),
+    ]
+    judged = judge(*named, points=old)
+    assert [finding.subject for finding in judged.findings] == [
+        "standby 'replica' at 10.0.0.1",
+        "standby 'replica' at 10.0.0.2",
+        "standby 'walreceiver' at 10.0.0.3",
+        "standby 'both' at 10.0.0.4, pid 4",
+        "standby 'both' at 10.0.0.4, pid 5",
+        "standby 'alone'",
+    ]
+    assert len({entity for finding in judged.findings for entity in finding.about}) == len(named)
