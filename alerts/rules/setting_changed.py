@@ -21,6 +21,9 @@ from pgvigil.units import DurationS
 _TOGETHER = 10  # more that change at once are one deployment, and told as one
 _SHOWN = 40
 _ABSENT = "(none)"
+# Where it differs, another server answers by the same name, as after a failover. Its settings are others; what roles
+# and databases have is in the catalogue, which is the same there.
+_MACHINE = "data_directory"
 
 
 class SettingChangedParams(SeverityParams):
@@ -36,8 +39,10 @@ def evaluate(
 ) -> Judgement:
     since = context.now - timedelta(seconds=params.within_s)
     by_key: defaultdict[str, list[Change]] = defaultdict(list)
+    elsewhere = {change.at for change in context.changes if change.key == _MACHINE}
     for change in context.changes:
-        if change.at >= since and _counts(change) and _name(change) not in params.ignore:
+        told = change.at >= since and _counts(change) and _name(change) not in params.ignore
+        if told and (" " in change.key or change.at not in elsewhere):
             by_key[change.key].append(change)
     groups = _grouped(by_key.values())
     found = tuple(_finding(group, params, context) for group in groups)
@@ -163,7 +168,8 @@ RULE = Rule(
         meaning="A setting of the server, of a role or of a database has another value than before. It is no fault by"
         " itself; it is the first thing to know when one begins. Settings that can hold a secret are compared by a"
         " hash. Those that pgvigil's sessions set for themselves (work_mem, statement_timeout, lock_timeout, jit,"
-        " search_path, TimeZone and a few more) cannot be seen from them.",
+        " search_path, TimeZone and a few more) cannot be seen from them. Where data_directory differs too, another"
+        " server answers, as after a failover: what merely differs between the two is not told.",
         magnitude="",
         why_these_defaults="Info: nobody is woken by a change that somebody made. It is told for 24 hours because that"
         " is how far back one looks when something became slow. More than ten settings that change between the same"
