@@ -1,8 +1,9 @@
 """The daemon's account of itself: what metrics and logs say of its own work."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -55,10 +56,14 @@ class Account:
     last_reload: LastReload
     pools: Sequence[Pool]
     supervisor: Supervisor
+    heartbeat: Callable[[], tuple[datetime | None, int]]  # the last sign of life that was taken, and failures
 
     def stats(self) -> OwnStats:
+        heartbeat_at, heartbeat_failures = self.heartbeat()
         return OwnStats(
-            sinks=self._sinks(),
+            heartbeat_at=heartbeat_at,
+            heartbeat_failures=heartbeat_failures,
+            sinks=self.sinks(),
             rule_errors=self.fleet.rule_errors,
             config_ok=self.last_reload.successful,
             config_loaded_at=self.last_reload.success_at,
@@ -75,7 +80,8 @@ class Account:
             stuck_loops=len(self.supervisor.stuck),
         )
 
-    def _sinks(self) -> dict[str, SinkStats]:
+    def sinks(self) -> dict[str, SinkStats]:
+        """What each sink was told, and what it was not."""
         queues = self._queues()
         sinks = {}
         for name, outbox in self.outboxes.workers.items():

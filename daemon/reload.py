@@ -21,7 +21,17 @@ from pgvigil.store import StoreError
 log = structlog.get_logger(__name__)
 
 # What of [daemon] takes effect while pgvigil runs, or has a meaning at a start only; the rest waits for a restart.
-LIVE = frozenset({"public_url", "allowed_hosts", "log_level", "api_token_file", "digest_after_s"})
+LIVE = frozenset(
+    {
+        "public_url",
+        "allowed_hosts",
+        "log_level",
+        "api_token_file",
+        "digest_after_s",
+        "heartbeat_url",
+        "heartbeat_every_s",
+    }
+)
 _REFUSED, _RESTART = "configuration refused", "configuration at restart"
 
 

@@ -12,6 +12,7 @@ from daemon import logs
 from daemon.account import Account, log_transitions
 from daemon.board import Board
 from daemon.clock import Now, Ticker, system_now
+from daemon.dead_man import DeadMansSwitch, Signs
 from daemon.descriptors import Descriptors
 from daemon.doctor.store import store_problems
 from daemon.failing_disk import FailingDisk
@@ -81,7 +82,7 @@ class Daemon:
         self.board = Board()
         self.last_reload = LastReload(now().utc)
         self._setup = OwnSetup(self.board)
-        self._pushing = False
+        self._reporting: set[str] = set()
         with ExitStack() as undo:
             listener = bind(str(settings.daemon.listen))
             undo.callback(listener.close)
@@ -114,7 +115,10 @@ class Daemon:
                 last_reload=self.last_reload,
                 pools=self._pools,
                 supervisor=self._supervisor,
+                heartbeat=lambda: (self._switch.given_at, self._switch.failures),
             )
+            signs = Signs(stuck=lambda: self._supervisor.stuck, sinks=self._account.sinks, board=self.board)
+            self._switch = DeadMansSwitch(signs, now)
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
             app = build(self._sources(), lambda: self._hosts, lambda: self._token)
             self._http = HttpServer(app, listener)
@@ -138,7 +142,7 @@ class Daemon:
         self._supervisor.start()
         self._fleet.start()
         self._owed.settle()
-        self._start_pushing()
+        self._start_reporting()
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
         self._remembering.start(self._ticker)
@@ -167,8 +171,8 @@ class Daemon:
             before, self._settings = self._settings, settings
         self._supervisor.watch(self._loops())
         self._setup.note("configuration", settings.problems)
-        if settings.metrics.push_url != before.metrics.push_url:
-            self._start_pushing()
+        if _reports(settings) != _reports(before):
+            self._start_reporting()
         if settings.daemon.log_level != before.daemon.log_level:
             logs.set_level(settings.daemon.log_level)
         self._settle()
@@ -297,18 +301,29 @@ class Daemon:
         if self._owed:
             self._settling.submit()
 
-    def _start_pushing(self) -> None:
-        if self._pushing:
-            self._ticker.cancel("push")
-        url = self._settings.metrics.push_url.reveal()
-        self._pushing = bool(url)
-        if url:
-            push = Once(self._workers.connects, Pusher(url, self._exposition).push)
-            self._ticker.every("push", PUSH_S, push.submit)
+    def _start_reporting(self) -> None:
+        """To whoever waits outside, at the addresses of now."""
+        for name in self._reporting:
+            self._ticker.cancel(name)
+        push_url, self._switch.url, every_s = _reports(self._settings)
+        reports = {
+            "push": (push_url, PUSH_S, Pusher(push_url, self._exposition).push),
+            "sign of life": (self._switch.url, every_s, self._switch.report),
+        }
+        self._reporting = {name for name, (url, _, _) in reports.items() if url}
+        for name in self._reporting:
+            _, period_s, report = reports[name]
+            self._ticker.every(name, period_s, Once(self._workers.connects, report).submit)
 
     def _keep(self) -> Keep:
         """What the settings of now say of the store's memory."""
         return keep_by(self._settings, self._now().utc)
+
+
+def _reports(settings: Settings) -> tuple[str, str, float]:
+    """Where metrics are pushed, where signs of life go, and how often these do."""
+    daemon = settings.daemon
+    return settings.metrics.push_url.reveal(), daemon.heartbeat_url.reveal(), daemon.heartbeat_every_s
 
 
 def _hosts(settings: DaemonSettings) -> Hosts:

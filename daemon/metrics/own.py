@@ -42,6 +42,8 @@ class OwnStats:
     series: int = 0  # that targets remember
     samples_dropped: int = 0
     clock_steps: int = 0
+    heartbeat_at: datetime | None = None  # the last sign of life that was taken
+    heartbeat_failures: int = 0
     threads: Mapping[str, int] = field(default_factory=dict)
     stuck_loops: int = 0
 
@@ -59,6 +61,7 @@ class OwnMetrics:
         return [
             *self._about_process(),
             *_about_daemon(stats),
+            *_about_heartbeat(stats),
             setup_problems(stats.problems),
             *_about_sinks(stats),
         ]
@@ -143,6 +146,21 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
         ),
         _counter("clock_steps", "Steps of the wall clock that were noticed.", stats.clock_steps),
         _gauge("stuck_loops", "Loops of the daemon that have not advanced in time.", stats.stuck_loops),
+    ]
+
+
+def _about_heartbeat(stats: OwnStats) -> Sequence[Metric]:
+    return [
+        _gauge(
+            "heartbeat_timestamp_seconds",
+            "When the dead man's switch last took a sign of life.",
+            None if stats.heartbeat_at is None else stats.heartbeat_at.timestamp(),
+        ),
+        _counter(
+            "heartbeat_failures",
+            "Signs of life that nobody took; withheld ones do not count.",
+            stats.heartbeat_failures,
+        ),
     ]
 
 

@@ -73,6 +73,13 @@ class DaemonSettings(Section):
         alias="digest_after",
         description="A start after a pause of at least this says what happened in one message; 0s never.",
     )
+    heartbeat_url: WebUrl = Field(
+        Url(""),
+        description="A dead man's switch that gets a POST while pgvigil can see and tell; it raises the alarm without.",
+    )
+    heartbeat_every_s: DurationS = Field(
+        60.0, alias="heartbeat_every", ge=10, le=3600, description="How often it gets one."
+    )
     workers: int = Field(16, ge=1, le=256, description="Threads that poll targets that answer.")
     spare_workers: int = Field(
         64, ge=1, le=1024, description="Threads for targets that connect slowly or do not answer."

@@ -44,6 +44,19 @@ def test_the_metrics_of_a_running_daemon_are_pushed(
             )
 
 
+def test_a_daemon_at_work_gives_signs_of_life(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once after the start, to the address in the file; the metric says when one was taken last."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_gateway() as gateway:
+        head = f'heartbeat_url = "http://127.0.0.1:{gateway.port}/alive"\n'
+        with daemon_in_process(tmp_path, head + CONFIG.format(dsn=database.dsn())) as daemon:
+            poll(lambda: gateway.received, 20, message="a sign of life")
+            assert poll(lambda: daemon.metric("pgvigil_heartbeat_timestamp_seconds"), 10) is not None
+        assert gateway.received[0][0] == "/alive"
+
+
 def test_the_log_has_a_line_for_each_cycle_minute_transition_and_delivery(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""A Pushgateway on loopback: keeps what is put to it."""
+"""A Pushgateway on loopback, or any that takes reports: keeps what is put or posted to it."""
 
 import threading
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 @dataclass
 class Gateway:
-    """What was put, and what to answer. `garbled` answers something that is not HTTP."""
+    """What was put or posted, and what to answer. `garbled` answers something that is not HTTP."""
 
     port: int = 0
     garbled: bool = False
+    status: int = 200
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -28,8 +29,12 @@ def running_gateway() -> Iterator[Gateway]:
             if world.garbled:
                 self.wfile.write(b"what?\r\n\r\n")
             else:
-                self.send_response(200)
+                self.send_response(world.status)
+                self.send_header("Location", f"http://127.0.0.1:{world.port}/login")
                 self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_PUT()
 
         def log_message(self, *_arguments: object) -> None:
             """Not onto the terminal."""
