@@ -108,7 +108,7 @@ class Outboxes:
         present = self._boxes.get(name)
         if present is not None and present.made_of == made_of:
             return present
-        sink = built(name, lambda: bound.kind.build(name, bound.params, public_url))
+        sink = built(name, lambda: bound.kind.made(name, bound.params, public_url, self._now))
         limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
         worker = OutboxWorker(
             name,

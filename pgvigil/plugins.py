@@ -17,6 +17,7 @@ from pgvigil.model.finding import Judgement
 from pgvigil.model.incident import Incident
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
+from pgvigil.model.moment import Moment
 from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.query import Query
@@ -354,11 +355,17 @@ class Sink(Protocol):
 class SinkKind:
     """`build(name, params, public_url)` makes the sink; `params` is its section of the configuration.
 
+    One that is `timed` writes the time into what it sends, and is built with a clock as a fourth argument.
     `between_calls_s` is the pace that the destination bears; 0 where it is on this machine.
     """
 
     name: str
     summary: str
     params: type[Params]
-    build: Callable[[str, Any, str], Sink]
+    build: Callable[..., Sink]
+    timed: bool = False
     between_calls_s: float = 1.0
+
+    def made(self, name: str, params: Params, public_url: str, now: Callable[[], Moment]) -> Sink:
+        """The sink of that section, with what its kind asks for; raises SetupError."""
+        return self.build(name, params, public_url, *((now,) if self.timed else ()))

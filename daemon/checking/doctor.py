@@ -33,9 +33,7 @@ from pgvigil.store.location import last_holder, obstacles, path_of
 from queries.texts import COUNT
 
 # With one of these the daemon does not start.
-BLOCKING = frozenset(
-    {"listen-failed", "sink-not-built", "slack-secret-file", "store-unwritable", "store-url"}
-)
+BLOCKING = frozenset({"listen-failed", "sink-not-built", "sink-secret-file", "store-unwritable", "store-url"})
 
 Job = tuple[str | None, Callable[[], list[Checked]]]  # whose it is
 
@@ -177,7 +175,7 @@ def _count_texts(look: Look, sessions: Sessions) -> None:
 def _sink(name: str, bound: BoundSink) -> list[Checked]:
     check = f"sink {name}"
     try:
-        sink = built(name, lambda: bound.kind.build(name, bound.params, ""))
+        sink = built(name, lambda: bound.kind.made(name, bound.params, "", system_now))
     except SetupError as error:
         return [Checked(target=None, check=check, problems=error.problems)]
     with closing(sink):

@@ -62,7 +62,7 @@ def try_sinks(
     trials = []
     for name, (kind, params) in settings.sinks.items():
         if sink in (None, name):
-            with closing(kind.build(name, params, settings.daemon.public_url.reveal())) as built:
+            with closing(kind.made(name, params, settings.daemon.public_url.reveal(), system_now)) as built:
                 trials.append(_try(name, kind.name, built))
     if json:
         print_json({"sinks": [_as_object(trial) for trial in trials]})

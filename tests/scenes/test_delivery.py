@@ -63,7 +63,7 @@ def test_the_life_of_an_incident_is_one_message_and_its_thread(scene: Scene) -> 
 def test_after_a_fault_there_is_one_message(
     scene: Scene, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.sinks.slack.errors._DEFAULT_RETRY_S", 1.0)
+    monkeypatch.setattr("alerts.sinks._failures._DEFAULT_RETRY_S", 1.0)
     scene.slack.inject("chat.postMessage", fault)
     scene.tell("fired")
     scene.settled()

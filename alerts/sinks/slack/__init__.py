@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from alerts.sinks._secret import SecretFile
 from alerts.sinks.slack.api import SlackApi
-from alerts.sinks.slack.secret import SecretFile
 from alerts.sinks.slack.sink import SlackSink
 from alerts.sinks.slack.webhook import WebhookSink
 from pgvigil.plugins import Params, Sink, SinkKind

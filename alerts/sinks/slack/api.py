@@ -8,8 +8,9 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, RefusedError, answered, broken
-from alerts.sinks.slack.secret import SecretFile
+from alerts.sinks._failures import broken
+from alerts.sinks._secret import SecretFile
+from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, RefusedError, answered
 
 
 def quiet_logger() -> logging.Logger:
@@ -55,7 +56,7 @@ class SlackApi:
         except SlackApiError as error:
             raise _refusal(error, creates=creates) from None
         except BROKEN as error:
-            raise broken(error, creates=creates) from None
+            raise broken(error, "Slack", creates=creates) from None
         self.scopes = _scopes(response.headers)
         return dict(response.data) if isinstance(response.data, dict) else {}
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from slack_sdk.webhook import WebhookClient
 
+from alerts.sinks._failures import broken
+from alerts.sinks._secret import SecretFile
 from alerts.sinks.slack.api import quiet_logger
 from alerts.sinks.slack.digest import LINES, render_digest
-from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, CONTENT, RefusedError, answered, broken
+from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, CONTENT, RefusedError, answered
 from alerts.sinks.slack.message import Tier, render
-from alerts.sinks.slack.secret import SecretFile
 from alerts.sinks.slack.tiers import TierMemory
 from pgvigil.model.delivery import Act, CannotLookError, Delivery, DeliveryError, DeliveryFailure, Recalled
 from pgvigil.model.digest import Digest
@@ -119,7 +120,7 @@ class WebhookSink:
         try:
             response = client.send_dict(body)
         except BROKEN as error:
-            raise broken(error, creates=True) from None
+            raise broken(error, "Slack", creates=True) from None
         if response.status_code == 200 and response.body.strip() == "ok":
             return {}
         raise _refusal(response.status_code, response.body.strip(), response.headers)

@@ -234,3 +234,13 @@ def test_a_doubt_from_before_the_pause_ends_with_the_digest(webhook: Rig) -> Non
     webhook.run(30)
     assert sections(webhook) == {"New": [2], "Resolved meanwhile": [1]}
     assert webhook.row(1).maybe_seen == ()
+
+
+def test_a_sink_that_takes_no_digests_is_told_each_incident_singly(rig: Rig) -> None:
+    rig.sink.digest_lines = 0
+    rig.away()
+    rig.commit(subject="one")
+    rig.commit(subject="two")
+    rig.run(60)
+    assert rig.sink.calls == ["post", "post"]
+    assert rig.said("digest_given_up") == []

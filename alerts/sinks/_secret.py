@@ -1,8 +1,13 @@
 """A secret that lives in a file, may be rotated there, and is never shown."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from pgvigil.model.delivery import DeliveryError, DeliveryFailure
 from pgvigil.problems import Problem, SetupError
+
+T = TypeVar("T")
 
 
 class SecretFile:
@@ -39,9 +44,20 @@ class SecretFile:
         return lines[0].strip()
 
 
+def once_more(send: Callable[[], T], *secrets: SecretFile | None) -> T:
+    """What `send` gives; it is called again, once, when it was refused and a secret has been rotated since."""
+    try:
+        return send()
+    except DeliveryError as error:
+        renewed = [secret.renewed() for secret in secrets if secret is not None]
+        if error.kind is not DeliveryFailure.MISCONFIGURED or not any(renewed):
+            raise
+    return send()
+
+
 def _problem(sentence: str) -> Problem:
     return Problem(
-        slug="slack-secret-file",
+        slug="sink-secret-file",
         sentence=sentence,
-        fix="Put the token or webhook URL there, readable by the user that pgvigil runs as.",
+        fix="Put the secret there, readable by the user that pgvigil runs as.",
     )
