@@ -8,6 +8,7 @@ from alerts.marks import adorn
 from alerts.notes import Notes
 from alerts.timers import REOPEN_WITHIN_S, restore
 from alerts.tracked import Outcome, Tracked, restamped
+from pgvigil.model.action import Action
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.moment import Moment
 
@@ -29,6 +30,10 @@ class Book:
 
     def incidents(self) -> Iterator[Incident]:
         return (tracked.incident for tracked in self.tracked.values())
+
+    def numbered(self, incident_id: int) -> Tracked | None:
+        """The incident of that number, if it is open or ended within the hour."""
+        return next((one for one in self.tracked.values() if one.incident.id == incident_id), None)
 
     def open(self) -> list[Tracked]:
         return [tracked for tracked in self.tracked.values() if tracked.incident.open]
@@ -67,6 +72,7 @@ class Draft:
     def __init__(self, book: Book) -> None:
         self.book = book.copy()
         self.transitions: dict[str, Transition] = {}
+        self.actions: list[Action] = []  # of people, which led to some of them
         self.deferred = False  # a mark must wait for the id of an incident that is new in this draft
 
     def get(self, fingerprint: str) -> Tracked | None:

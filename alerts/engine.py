@@ -18,6 +18,7 @@ from alerts.evaluation import Evaluation
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
 from alerts.tracked import Labels
+from pgvigil.model.action import Action, Outcome
 from pgvigil.model.delivery import Want
 from pgvigil.model.finding import Judgement, is_session_key
 from pgvigil.model.incident import Incident, State, Transition
@@ -46,8 +47,10 @@ EVERYWHERE: Final = Everywhere.EVERYWHERE
 class IncidentStore(Protocol):
     """What the engine needs of the store. Every method raises StoreError when nothing was read or written."""
 
-    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want]) -> list[Incident]:
-        """Write all or nothing; the incidents as stored, in the order of `transitions`, with their ids.
+    def commit(
+        self, transitions: Sequence[Transition], wants: Sequence[Want], done: Sequence[Action] = ()
+    ) -> list[Incident]:
+        """Write all or nothing, with the actions of people that led there; the incidents as stored, in the order of `transitions`, with their ids.
 
         Every sink that was ever to reflect an incident must reflect its new version too, wanted here or not:
         `wants` names only those that the routes name today.
@@ -177,6 +180,12 @@ class Engine:
         """The server began anew, or it is another one: no session of before is there any more."""
         self._gone(lambda incident: is_session_key(incident.subject), SERVER_CHANGED, moment)
 
+    def act(self, action: Action, moment: Moment) -> Outcome | None:
+        """What somebody does to one incident, once it is written; None when it ended long ago, or never was here."""
+        outcomes: list[Outcome | None] = []
+        self._evaluate("action", moment, lambda evaluation: outcomes.append(evaluation.act(action)))
+        return outcomes[0]
+
     # --- what there is ----------------------------------------------------------------------------------
 
     def open(self) -> tuple[Incident, ...]:
@@ -255,7 +264,7 @@ class Engine:
         stored: list[Incident] = []
         if transitions:
             try:
-                stored = self._store.commit(transitions, self._wants(transitions))
+                stored = self._store.commit(transitions, self._wants(transitions), draft.actions)
             except StoreError as error:
                 self._book = draft.unwritten(self._book)
                 self._not_written(feed, error)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from alerts import acknowledging
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.correlate import Explainers, Family
@@ -12,6 +13,7 @@ from alerts.marks import suppress, unsuppress
 from alerts.notes import Notes
 from alerts.timers import Policy
 from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
+from pgvigil.model import action
 from pgvigil.model.finding import Finding, Judgement
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
@@ -82,6 +84,17 @@ class Evaluation:
         for tracked in self.draft.book.open():
             if concerned(tracked.incident):
                 self.draft.put(gone(tracked, reason, self._moment))
+
+    def act(self, asked: action.Action) -> action.Outcome | None:
+        """What somebody does to one incident; None when it is not in the book. Only what changes it is written."""
+        tracked = self.draft.book.numbered(asked.incident_id)
+        if tracked is None:
+            return None
+        made, outcome = acknowledging.act(tracked, asked, self._moment)
+        if made.transition is not None:
+            self.draft.put(made)
+            self.draft.actions.append(asked)
+        return outcome
 
     def keep_to_rules(self, ends: str) -> None:
         """Incidents of rules that are not there are over, because `ends`; the others have the labels of today."""

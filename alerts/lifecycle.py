@@ -22,6 +22,7 @@ What is decided here, and why:
 
 from dataclasses import replace
 
+from alerts.acknowledging import outgrown
 from alerts.timers import Policy, Timers
 from alerts.tracked import (
     Absent,
@@ -175,7 +176,8 @@ def _still(tracked: Tracked, finding: Finding, policy: Policy, moment: Moment) -
     if severity == incident.severity:
         return refresh(tracked, Tracked(shown, timers), policy, moment)
     kind = "worse" if severity > incident.severity else "better"
-    return change(kind, Tracked(incident, replace(timers, milder_mono_s=None)), shown, moment)
+    after, why = outgrown(shown)
+    return change(kind, Tracked(incident, replace(timers, milder_mono_s=None)), after, moment, why)
 
 
 def _severity(now: Level, level: Level, timers: Timers, policy: Policy, now_s: float) -> Level:
@@ -211,8 +213,9 @@ def _lose_sight(tracked: Tracked, reason: str, policy: Policy, moment: Moment) -
 
 
 def _known(tracked: Tracked, shown: Incident, moment: Moment) -> Outcome:
-    after = replace(shown, state=State.FIRING, state_since=moment.utc, reason="")
-    return change("known", tracked, after, moment)
+    known, why = outgrown(shown)
+    after = replace(known, state=State.FIRING, state_since=moment.utc, reason="")
+    return change("known", tracked, after, moment, why)
 
 
 def _resolve(tracked: Tracked, reason: str, moment: Moment) -> Outcome:

@@ -23,6 +23,7 @@ from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
 from daemon.statements import Statements
 from daemon.target import Target, Workers
+from pgvigil.model.action import Action, Outcome
 from pgvigil.model.facts import Facts
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.model.snapshot import Delta, Snapshot
@@ -187,6 +188,18 @@ class Fleet:
         """Have the incidents follow rules, labels and routes, as soon as the store can be written."""
         for name, one in self.watched.items():
             self._grounds.owed.add(_debt(name), partial(self._caught_up, one.engine, one.recorder))
+
+    def act(self, target: str, action: Action) -> Outcome | None:
+        """What somebody does to an incident of that target; None when nobody watches it, or the incident is long over.
+        Raises StoreError.
+        """
+        one = self.watched.get(target)
+        if one is None:
+            return None
+        try:
+            return one.engine.act(action, self._grounds.now())
+        finally:
+            one.recorder.publish(incidents=one.engine.open())
 
     def _let_go(self, name: str) -> None:
         gone = self.watched[name]

@@ -28,6 +28,8 @@ def incident(item: Incident) -> dict[str, Any]:
         "peak_severity": item.peak.word,
         "state": item.state.value,
         "marks": list(item.marks),
+        "acknowledged_by": item.acknowledged_by,
+        "acknowledged_at": stamp(item.acknowledged_at),
         "suppressed_by": item.suppressed_by,
         "parent": None if item.parent_id is None else f"INC-{item.parent_id}",
         "since": stamp(item.pending_since),

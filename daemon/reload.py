@@ -103,6 +103,8 @@ def _read_how(settings: Settings) -> dict[str, tuple[bool, float]]:
 def _settings(before: Settings, after: Settings) -> Iterator[str]:
     if before.routes != after.routes:
         yield "routes"
+    if before.tokens != after.tokens:
+        yield "tokens"
     for section in ("metrics", "retention"):
         was, now = getattr(before, section), getattr(after, section)
         yield from (f"{section}.{name}" for _, name in _different(was, now))

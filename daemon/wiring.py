@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from alerts.actions import Desk
 from alerts.outbox.worker import OutboxWorker
 from alerts.routes import Recipient, Router
 from daemon import logs
@@ -21,6 +22,7 @@ from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
 from daemon.housekeeping import Housekeeping, keep_by
 from daemon.http.app import build
+from daemon.http.auth import Keys
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
@@ -76,7 +78,7 @@ class Daemon:
     ) -> None:
         self._settings = settings
         self._running = settings.daemon
-        self._token = settings.daemon.api_token()
+        self._keys = _keys(settings)
         self._hosts = _hosts(settings.daemon)
         self._now = now
         self.board = Board()
@@ -120,7 +122,7 @@ class Daemon:
             signs = Signs(stuck=lambda: self._supervisor.stuck, sinks=self._account.sinks, board=self.board)
             self._switch = DeadMansSwitch(signs, now)
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
-            app = build(self._sources(), lambda: self._hosts, lambda: self._token)
+            app = build(self._sources(), lambda: self._hosts, lambda: self._keys)
             self._http = HttpServer(app, listener)
             undo.pop_all()
         self._outboxes.adopt(boxes)
@@ -159,11 +161,11 @@ class Daemon:
         """
         changed = changes(self._settings, settings, self._running)
         with self._owed.held():
-            token = settings.daemon.api_token()
+            keys = _keys(settings)
             boxes, targets = self._prepare(settings)
             self._outboxes.replace(boxes)
             # Nothing fails from here on.
-            self._token = token
+            self._keys = keys
             self._hosts = _hosts(settings.daemon)
             self._router = self._routing(settings)
             self._fleet.apply(settings, targets)
@@ -281,6 +283,7 @@ class Daemon:
             incident=incidents.get,
             history=incidents.history,
             resolved=incidents.resolved,
+            act=Desk(incidents, self._fleet.act).act,
             now=self._now,
             grafana_url=self._grafana_url,
         )
@@ -324,6 +327,11 @@ def _reports(settings: Settings) -> tuple[str, str, float]:
     """Where metrics are pushed, where signs of life go, and how often these do."""
     daemon = settings.daemon
     return settings.metrics.push_url.reveal(), daemon.heartbeat_url.reveal(), daemon.heartbeat_every_s
+
+
+def _keys(settings: Settings) -> Keys:
+    """Raises OSError."""
+    return Keys(settings.daemon.api_token(), tuple(one.holder() for one in settings.tokens))
 
 
 def _hosts(settings: DaemonSettings) -> Hosts:

@@ -17,6 +17,7 @@ COMMANDS = {
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",
     "store": "daemon.cli.store",
+    "token": "daemon.cli.token",
 }
 
 

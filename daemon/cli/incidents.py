@@ -9,6 +9,7 @@ import typer
 
 from alerts.render import view
 from alerts.sinks.console import as_text
+from daemon.cli import client, codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.clock import system_now
 from daemon.jsonable import incident as as_object
@@ -69,6 +70,32 @@ def show(
     else:
         typer.echo(as_text(view(item, _nothing_seen(item))))
         typer.echo("\n".join(_history(history)))
+
+
+@app.command()
+def ack(
+    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    undo: Annotated[bool, typer.Option("--undo", help="Say that nobody looks after it any more.")] = False,
+    note: Annotated[str, typer.Option(help="Words for the history.")] = "",
+    url: client.DaemonUrl = None,
+    token_file: client.TokenFile = None,
+    json: AsJson = False,
+) -> None:
+    """Acknowledge an incident: say that you look after it. Everybody who was told of it sees who does."""
+    number = incident.upper().removeprefix("INC-")
+    if not number.isdecimal() or len(number) > 17:
+        raise typer.BadParameter(f"{incident!r} is no incident; write its number, such as INC-7")
+    asked = {"action": "unacknowledge" if undo else "acknowledge", "note": note, "door": "cli"}
+    daemon = client.Daemon(url or client.url_of(load_settings(config).daemon), client.token_from(token_file))
+    answer = daemon.post(f"/api/v1/incidents/INC-{number}/actions", asked)
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(one_line(str(answer.get("message", "")), 400))
+    if answer.get("result") == "refused":
+        raise typer.Exit(codes.WARNING)
 
 
 def _store(config: Any) -> Store:

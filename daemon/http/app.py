@@ -7,13 +7,14 @@ from typing import Any
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from daemon.http.acting import Acting
 from daemon.http.api import Api
-from daemon.http.auth import TokenGate
+from daemon.http.auth import Keys, TokenGate
 from daemon.http.headers import SafeHeaders
 from daemon.http.hosts import HostGate, Hosts
 from daemon.http.page import Page
@@ -23,12 +24,14 @@ from daemon.http.static import Static
 
 log = structlog.get_logger(__name__)
 
+MOST_BODY_BYTES = 16_384
+BODY_S = 10.0
 MOST_PAGES = 64  # far below the limit of connections, so that probes are answered beside them
 
 
-def build(sources: Sources, hosts: Callable[[], Hosts], token: Callable[[], str] = lambda: "") -> ASGIApp:
+def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys] = Keys) -> ASGIApp:
     """The application; its endpoints read `sources` and nothing else. API and page answer to `hosts` only, and ask
-    for `token`, where there is one. Both are asked each time: they may change.
+    for the token of `keys`, where there is one. Both are asked each time: they may change.
     """
     static = Static()
     probes, api, page = Probes(sources), Api(sources), Page(sources, static.version)
@@ -48,8 +51,10 @@ def build(sources: Sources, hosts: Callable[[], Hosts], token: Callable[[], str]
     }
     boundary = _Boundary(page)
     routes = [Route(path, boundary.around(handler), methods=["GET"]) for path, handler in table.items()]
+    acting = boundary.around(Acting(sources).incident, takes_body=True)
+    routes.append(Route("/api/v1/incidents/{name}/actions", acting, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})
-    return SafeHeaders(HostGate(TokenGate(app, token), hosts))
+    return SafeHeaders(HostGate(TokenGate(app, keys), hosts))
 
 
 class _Crowd:
@@ -69,6 +74,21 @@ class _Crowd:
             self._here -= 1
 
 
+async def _body(request: Request) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BODY_BYTES:
+                    raise HTTPException(413, f"the body must have at most {MOST_BODY_BYTES} bytes")
+    except TimeoutError as error:
+        raise HTTPException(408, f"the body did not come within {BODY_S:.0f} s") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body did not come to its end") from error
+    return body
+
+
 class _Boundary:
     """The HTTP boundary: a defect in one answer is logged and answered, and harms nothing else."""
 
@@ -76,9 +96,13 @@ class _Boundary:
         self._page = page
         self._crowd = _Crowd()
 
-    def around(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    def around(
+        self, handler: Callable[[Request], Any], *, takes_body: bool = False
+    ) -> Callable[[Request], Any]:
         async def call(request: Request) -> Response:
             try:
+                if takes_body:
+                    request.state.body = await _body(request)
                 if asyncio.iscoroutinefunction(handler):
                     response: Response = await handler(request)
                     return response
@@ -100,4 +124,5 @@ class _Boundary:
         path = request.scope["path"]
         if "text/html" in request.headers.get("accept", "") and not path.startswith("/api/"):
             return self._page.error(path, status, detail)
-        return JSONResponse({"error": detail}, status)
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return JSONResponse({"error": detail}, status, headers)

@@ -7,6 +7,7 @@ from datetime import datetime
 from daemon.board import Board
 from daemon.health import Health
 from daemon.metrics.exposition import Exposition
+from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.moment import Moment
 
@@ -14,7 +15,7 @@ from pgvigil.model.moment import Moment
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`incidents(states, target, limit)` and `resolved(since, limit)` read the store, newest first; `history` has
-    the oldest first. `now` is the injected clock.
+    the oldest first. `act` does what somebody does to an incident. `now` is the injected clock.
     """
 
     board: Board
@@ -24,5 +25,6 @@ class Sources:
     incident: Callable[[int], Incident | None]
     history: Callable[[int], Sequence[Event]]
     resolved: Callable[[datetime, int], Sequence[Incident]]
+    act: Callable[[Action], Outcome]
     now: Callable[[], Moment]
     grafana_url: Callable[[], str] = lambda: ""

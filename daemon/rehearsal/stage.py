@@ -12,6 +12,7 @@ from daemon.memory import Memory
 from daemon.pipeline import Pipeline
 from daemon.recorder import Recorder
 from daemon.statements import Statements, Unstored
+from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.model.kind import TargetKind
@@ -25,8 +26,10 @@ class Unkept:
     def __init__(self) -> None:
         self._ids = 0
 
-    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want]) -> list[Incident]:
-        del wants  # nobody is told
+    def commit(
+        self, transitions: Sequence[Transition], wants: Sequence[Want], done: Sequence[Action] = ()
+    ) -> list[Incident]:
+        del wants, done  # nobody is told, and nobody acts
         return [one.after if one.after.id else replace(one.after, id=self._next()) for one in transitions]
 
     def _next(self) -> int:

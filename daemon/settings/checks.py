@@ -37,11 +37,17 @@ def _file_is_readable(file: Path, path: KeyPath, report: Report) -> None:
 
 
 def names_are_unique(document: Mapping[str, Any], report: Report) -> None:
-    """No two targets share a name: it is their identity in the store and in metrics."""
+    """No two targets share a name: it is their identity in the store and in metrics. Nor do two tokens, or a hash."""
+    _are_unique(document, "targets", "name", "is already the name of another target", report)
+    _are_unique(document, "tokens", "name", "is already the name of another token", report)
+    _are_unique(document, "tokens", "sha256", "is already the hash of another token", report)
+
+
+def _are_unique(document: Mapping[str, Any], tables: str, key: str, problem: str, report: Report) -> None:
     first: dict[str, Origin] = {}
-    for path, name in _each(document, "targets", "name"):
-        if name in first:
-            report.add(path, "is already the name of another target", value=name, hint=f"see {first[name]}")
+    for path, name in _each(document, tables, key):
+        if isinstance(name, str) and name in first:
+            report.add(path, problem, value=name, hint=f"see {first[name]}")
         else:
             first[name] = report.origin(path)
 

@@ -14,6 +14,7 @@ from daemon.settings.sections import (
     RetentionSettings,
     RouteSettings,
     TargetSettings,
+    TokenSettings,
 )
 
 
@@ -39,6 +40,7 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
                     },
                 },
                 "routes": {"type": "array", "items": _section(RouteSettings)},
+                "tokens": {"type": "array", "items": _section(TokenSettings)},
             }
         ),
     }

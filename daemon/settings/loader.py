@@ -18,13 +18,25 @@ from daemon.settings.sections import (
     RetentionSettings,
     RouteSettings,
     TargetSettings,
+    TokenSettings,
 )
 from daemon.settings.settings import BoundSink, Settings
 from pgvigil.plugins import Collector, SinkKind
 
 M = TypeVar("M", bound=BaseModel)
 
-TOP_LEVEL = ("include", "daemon", "metrics", "retention", "targets", "collectors", "rules", "sinks", "routes")
+TOP_LEVEL = (
+    "include",
+    "daemon",
+    "metrics",
+    "retention",
+    "targets",
+    "collectors",
+    "rules",
+    "sinks",
+    "routes",
+    "tokens",
+)
 INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
 
@@ -56,6 +68,7 @@ def _settings(
     )
     targets = _list(TargetSettings, document, "targets", report)
     routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
+    tokens = _list(TokenSettings, document, "tokens", report)
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
     rules = RuleBook(plugins.rules, document.get("rules", {}), report, plugins.collectors)
@@ -76,6 +89,7 @@ def _settings(
         collectors=collectors,
         sinks=sinks,
         routes=routes,
+        tokens=tokens,
         rules=bound,
         problems=tuple(checks.problems(targets, sinks, routes, collectors, rules, report)),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.routes import Route
+from daemon.http.tokens import Holder, May
 from daemon.settings.types import (
     Address,
     DsnText,
@@ -216,6 +217,22 @@ class RouteSettings(Section):
 
     def route(self) -> Route:
         return Route(match=self.match, sinks=self.sinks, mention=self.mention, go_on=self.go_on)
+
+
+class TokenSettings(Section):
+    """A token of one person or program; it is shown as `Authorization: Bearer TOKEN`."""
+
+    name: Name = Field(description="Who holds it: whoever acts with it is called so.", examples=["ana"])
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="The token's hash; `pgvigil token new NAME` makes a token and prints this.",
+        examples=["0" * 64],
+    )
+    may: tuple[May, ...] = Field(
+        (May.READ,), min_length=1, description='"read" shows API and page, "act" acknowledges incidents.'
+    )
+
+    def holder(self) -> Holder:
+        return Holder(self.name, self.sha256, frozenset(self.may))
 
 
 class CollectorSettings(Section):

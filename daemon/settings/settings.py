@@ -13,6 +13,7 @@ from daemon.settings.sections import (
     MetricsSettings,
     RetentionSettings,
     TargetSettings,
+    TokenSettings,
 )
 from pgvigil.plugins import SinkKind
 from pgvigil.problems import Problem
@@ -37,6 +38,7 @@ class Settings:
     collectors: Mapping[str, CollectorSettings]
     sinks: Mapping[str, BoundSink]
     routes: tuple[Route, ...]
+    tokens: tuple[TokenSettings, ...]
     rules: Mapping[str, Mapping[str, BoundRule]]  # target -> rule -> what holds there
     problems: tuple[Problem, ...]
 

@@ -23,7 +23,7 @@ class Incident:
     `version` rises with every change that a destination should reflect. `severity` is what it is now,
     `peak` the worst it was. `suppressed_by` names the reason why nobody is to be disturbed (an incident id
     such as `INC-3` of the target that is down, or of the chain that contains this session); `parent_id` is
-    that incident. Stamps are aware UTC; durations are measured elsewhere, by the monotonic clock.
+    that incident. `acknowledged_level` is how bad it was when somebody took it on. Stamps are aware UTC; durations are measured elsewhere, by the monotonic clock.
     """
 
     id: int
@@ -55,6 +55,8 @@ class Incident:
     suppressed_by: str | None = None
     silenced_by: str | None = None
     acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_level: Level | None = None
 
     @property
     def name(self) -> str:
@@ -83,7 +85,7 @@ class Incident:
 class Transition:
     """One change of one incident. `before` is None when it is new; `kind` is a word for log and history:
     opened, fired, worse, better, refreshed, unknown, known, resolved, reopened, dropped (a pending one that
-    never fired), suppressed, unsuppressed.
+    never fired), suppressed, unsuppressed, acknowledged, unacknowledged.
     """
 
     kind: str

@@ -23,10 +23,11 @@ from sqlalchemy import (
     update,
 )
 
+from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
 from pgvigil.model.incident import Event, Incident, State, Transition
 from pgvigil.model.level import Level
-from pgvigil.store import deliveries
+from pgvigil.store import actions, deliveries
 from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
 from pgvigil.store.schema import EVIDENCE, KEYS, LABELS, LEVEL, METADATA, STAMP, STATE, STEPS, TEXT
@@ -64,6 +65,8 @@ INCIDENT = Table(
     Column("suppressed_by", TEXT),
     Column("silenced_by", TEXT),
     Column("acknowledged_by", TEXT),
+    Column("acknowledged_at", STAMP),
+    Column("acknowledged_level", LEVEL),
     # One open incident per fault, whatever the program above thinks.
     Index("incident_open", "fingerprint", unique=True, sqlite_where=text("state <> 'resolved'")),
     Index("incident_target", "target", "state", "resolved_at"),
@@ -181,14 +184,24 @@ class Incidents:
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {(rule, severity, state): count for rule, severity, state, count in rows}
 
-    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want] = ()) -> _Written:
+    def commit(
+        self,
+        transitions: Sequence[Transition],
+        wants: Sequence[Want] = (),
+        done: Sequence[Action] = (),
+    ) -> _Written:
         """Write all of it in one transaction, or raise StoreError and write none.
 
         Returns the `after` of each transition, with its id. A pending incident that is dropped before it
         ever fired is deleted. Every sink that was ever to reflect an incident must reflect its new version
-        too: `wants` may leave out those that the routes no longer name.
+        too: `wants` may leave out those that the routes no longer name. `done` are the actions of people that led
+        there.
         """
-        return self._database.write(lambda connection: _commit(connection, transitions, wants))
+        return self._database.write(lambda connection: _commit(connection, transitions, wants, done))
+
+    def action(self, action_id: str) -> Action | None:
+        """The action of that id, if it was done."""
+        return self._database.read(lambda connection: actions.find(connection, action_id))
 
     def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
         """Sinks that were never to reflect these incidents are to from now on, as they stand in the store.
@@ -234,12 +247,17 @@ class Incidents:
 
 
 def _commit(
-    connection: Connection, transitions: Sequence[Transition], wants: Sequence[Want]
+    connection: Connection,
+    transitions: Sequence[Transition],
+    wants: Sequence[Want],
+    done: Sequence[Action],
 ) -> list[Incident]:
     kept = [_write(connection, transition) for transition in transitions]
     for index, (transition, incident) in enumerate(zip(transitions, kept, strict=True)):
         if not _never_was(transition):
             deliveries.reflect(connection, incident, [want for want in wants if want.index == index])
+    for action in done:
+        actions.put(connection, action)
     return kept
 
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from pgvigil.model.action import ActionKind, Door
 from pgvigil.model.delivery import DeliveryStatus
 from pgvigil.model.digest import DigestStatus
 from pgvigil.model.incident import State
@@ -16,7 +17,7 @@ from pgvigil.store import codec
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0003"  # what this program reads and writes; the newest file of the migrations
+REVISION = "0004"  # what this program reads and writes; the newest file of the migrations
 
 METADATA = MetaData()
 
@@ -48,6 +49,8 @@ TEXT = Coded(Text(), codec.storable, codec.restored)
 LEVEL = Coded(Integer(), int, Level)
 STATE = Coded(Text(), str, State)
 STATUS = Coded(Text(), str, DeliveryStatus)
+ACTION_KIND = Coded(Text(), str, ActionKind)
+DOOR = Coded(Text(), str, Door)
 DIGEST_STATUS = Coded(Text(), str, DigestStatus)
 EVIDENCE = Coded(Text(), codec.evidence_json, codec.evidence_of)
 STEPS = Coded(Text(), codec.steps_json, codec.steps_of)

@@ -15,11 +15,14 @@ from daemon.board import Board, TargetView
 from daemon.clock import Ticker, system_now
 from daemon.health import Health
 from daemon.http.app import build
+from daemon.http.auth import Keys
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Sources
+from daemon.http.tokens import Holder
 from daemon.metrics.exposition import Exposition
 from daemon.supervisor import Loop, Supervisor
+from pgvigil.model.action import Action, Outcome, Result
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
@@ -45,6 +48,17 @@ class World:
     hold_metrics: threading.Event | None = None
     later_s: float = 0.0  # how far pgvigil's clock is beyond T0
     sources: Sources | None = None
+    acted: list[Action] = field(default_factory=list)
+
+    def act(self, action: Action) -> Outcome:
+        """As the desk: INC-7 can be acted on, INC-8 is over, and without its disk nothing can be written."""
+        if not self.writable:
+            raise StoreError("the disk is gone")
+        self.acted.append(action)
+        item = self.incident(action.incident_id)
+        assert item is not None
+        result = Result.DONE if item.open else Result.REFUSED
+        return Outcome(result, item, f"{item.name}: {result}")
 
     def own(self) -> Sequence[Metric]:
         """The daemon's own metrics."""
@@ -92,7 +106,7 @@ class World:
 
 
 @contextmanager
-def serving(token: str = "") -> Iterator[World]:
+def serving(token: str = "", holders: tuple[Holder, ...] = ()) -> Iterator[World]:
     """A world whose port answers until the end."""
     world = World()
     supervisor = Supervisor(system_now, Ticker(system_now), (), [Loop("writer", lambda: world.stuck_s, 5.0)])
@@ -105,10 +119,11 @@ def serving(token: str = "") -> Iterator[World]:
         incident=world.incident,
         history=lambda _number: (FIRED,),
         resolved=world.resolved,
+        act=world.act,
         now=world.now,
         grafana_url=lambda: "https://grafana.example.com",
     )
-    server = HttpServer(build(world.sources, own_names, lambda: token), bind("127.0.0.1:0"))
+    server = HttpServer(build(world.sources, own_names, lambda: Keys(token, holders)), bind("127.0.0.1:0"))
     server.start()
     world.url = server.url
     try:

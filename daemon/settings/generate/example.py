@@ -17,6 +17,7 @@ from daemon.settings.sections import (
     RetentionSettings,
     RouteSettings,
     TargetSettings,
+    TokenSettings,
 )
 from pgvigil.plugins import Rule, SinkKind
 
@@ -59,6 +60,7 @@ def text(plugins: Plugins) -> str:
         *_rules(plugins),
         *(_sink(kind) for kind in plugins.sinks.values()),
         _routes(plugins),
+        commented(section("tokens", TokenSettings, array=True, live=False)),
     ]
     return "\n".join(parts)
 

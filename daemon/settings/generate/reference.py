@@ -13,6 +13,7 @@ from daemon.settings.sections import (
     RetentionSettings,
     RouteSettings,
     TargetSettings,
+    TokenSettings,
 )
 from pgvigil.plugins import SinkKind
 
@@ -27,6 +28,11 @@ def configuration(plugins: Plugins) -> str:
         ("`[retention]`", RetentionSettings, "Also from variables such as `PGVIGIL_RETENTION__INCIDENTS`."),
         ("`[[targets]]`", TargetSettings, "One for each server."),
         ("`[[routes]]`", RouteSettings, "Looked at in order; the first that matches decides."),
+        (
+            "`[[tokens]]`",
+            TokenSettings,
+            "One for each person or program; see [how to acknowledge](../how-to/acknowledge.md).",
+        ),
     )
     parts = [GENERATED + _CONFIGURATION]
     parts += [f"## {title}\n\n{note}\n\n{key_table(model)}" for title, model, note in sections]

@@ -6,6 +6,7 @@ from typing import Any
 from alerts.bound import BoundRule
 from alerts.engine import EVERYWHERE, Engine, Everywhere
 from alerts.routes import Route, recipients
+from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
 from pgvigil.model.incident import Incident, Transition
@@ -55,13 +56,15 @@ class FailingStore:
         self.fails_after: int | None = None  # commits that still succeed; None is all
         self.commits = 0
 
-    def commit(self, transitions: Sequence[Transition], wants: Sequence[Want]) -> list[Incident]:
+    def commit(
+        self, transitions: Sequence[Transition], wants: Sequence[Want], done: Sequence[Action] = ()
+    ) -> list[Incident]:
         if self.fails_after == 0:
             raise StoreError("disk full")
         if self.fails_after is not None:
             self.fails_after -= 1
         self.commits += 1
-        return self._incidents.commit(transitions, wants)
+        return self._incidents.commit(transitions, wants, done)
 
     def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
         if self.fails_after == 0:

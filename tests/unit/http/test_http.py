@@ -13,6 +13,7 @@ import pytest
 
 from daemon.http import connections
 from daemon.http.app import build
+from daemon.http.auth import Keys
 from daemon.http.probes import MOST_SCRAPES
 from daemon.http.server import HttpServer, bind
 from pgvigil.problems import SetupError
@@ -176,7 +177,7 @@ def test_an_address_in_use_is_a_setup_error() -> None:
 
 def test_with_a_token_api_and_page_ask_for_it_and_probes_do_not(world: World) -> None:
     """Bearer for programs, Basic for browsers; a wrong or malformed one is refused, never a 500."""
-    gated = HttpServer(build(world.sources, own_names, token=lambda: "s3cret-token"), bind("127.0.0.1:0"))
+    gated = HttpServer(build(world.sources, own_names, lambda: Keys("s3cret-token")), bind("127.0.0.1:0"))
     gated.start()
     world.url = gated.url
     try:

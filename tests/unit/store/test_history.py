@@ -21,6 +21,7 @@ from pgvigil.model.incident import Transition
 from pgvigil.store import Store, StoreError
 from pgvigil.store.care import Keep
 from tests.support.disks import fill
+from tests.support.revisions import undo_0004
 from tests.support.views import T0, incident
 
 SERVER = Place("settings", None)
@@ -138,6 +139,7 @@ def test_a_store_of_the_second_revision_is_upgraded_with_what_it_holds(path: Pat
     with closing(sqlite3.connect(path)) as plain, plain:
         for table in ("cluster", "series", "journal", "journal_change"):
             plain.execute(f"DROP TABLE {table}")
+        undo_0004(plain)
         plain.execute("UPDATE alembic_version SET version_num = '0002'")
     with closing(Store.open(f"sqlite:///{path}")) as store:
         assert store.incidents.get(kept.id) == kept

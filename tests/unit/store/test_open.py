@@ -21,6 +21,7 @@ from pgvigil.store import Store, StoreError
 from pgvigil.store.failover import Failover
 from pgvigil.store.schema import REVISION
 from tests.support.polling import poll
+from tests.support.revisions import undo_0004
 from tests.support.views import incident
 
 
@@ -270,6 +271,7 @@ def test_a_store_of_the_first_revision_is_upgraded_with_what_it_holds(path: Path
     before = store.deliveries.get(kept.id, "oncall")
     store.close()
     with closing(sqlite3.connect(path)) as plain, plain:
+        undo_0004(plain)
         plain.execute("DROP TABLE digest")
         plain.execute("ALTER TABLE delivery DROP COLUMN thread")
         for table in ("cluster", "series", "journal", "journal_change"):

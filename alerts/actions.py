@@ -1,0 +1,62 @@
+"""The one place where what people do to incidents is done, whichever way they came in."""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from alerts.acknowledging import refused
+from pgvigil.model.action import Action, Outcome, Result
+from pgvigil.model.incident import Incident
+
+
+class ActionStore(Protocol):
+    """What the desk needs of the store. Both raise StoreError."""
+
+    def action(self, action_id: str) -> Action | None:
+        """The action of that id, if it was done."""
+
+    def get(self, incident_id: int) -> Incident | None: ...
+
+
+class NoSuchIncidentError(Exception):
+    """There is no incident of that number, or not any more."""
+
+
+class Desk:
+    """Thread-safe; one action at a time, so that of two people one is first and the other hears who was.
+
+    `perform(target, action)` has the engine of that target do it; None when nobody watches the target any more, or
+    its engine has forgotten the incident.
+    """
+
+    def __init__(self, store: ActionStore, perform: Callable[[str, Action], Outcome | None]) -> None:
+        self._store = store
+        self._perform = perform
+        self._lock = threading.Lock()
+
+    def act(self, action: Action) -> Outcome:
+        """Do it once, and write it with the incident's history before it holds.
+
+        Raises NoSuchIncidentError, and StoreError when it could not be written: nothing has changed then.
+        """
+        with self._lock:
+            incident = self._store.get(action.incident_id)
+            if incident is None:
+                raise NoSuchIncidentError(f"there is no incident INC-{action.incident_id}")
+            earlier = self._store.action(action.id)
+            if earlier is not None:
+                return Outcome(Result.ALREADY, incident, _again(earlier, action))
+            outcome = self._perform(incident.target, action)
+        return outcome or refused(incident) or _unwatched(incident)
+
+
+def _again(earlier: Action, action: Action) -> str:
+    if (earlier.kind, earlier.incident_id) != (action.kind, action.incident_id):
+        return f"the action {action.id} was another one: {earlier.kind} INC-{earlier.incident_id}; nothing was done"
+    return f"this was done already, by {earlier.actor.name} at {earlier.at:%H:%M:%S}Z"
+
+
+def _unwatched(incident: Incident) -> Outcome:
+    return Outcome(
+        Result.REFUSED, incident, f"{incident.target} is no longer watched: {incident.name} ends shortly"
+    )

@@ -1,0 +1,53 @@
+"""What people did to incidents. Written and read inside the transactions of the incidents' own family."""
+
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, delete, insert, select
+
+from pgvigil.model.action import Action, Actor
+from pgvigil.store.schema import ACTION_KIND, DOOR, METADATA, STAMP, TEXT
+
+MOST_KEPT = 200  # of one incident: a program that acts in a loop must not fill the disk
+
+ACTION = Table(
+    "action",
+    METADATA,
+    Column("id", TEXT, primary_key=True),
+    Column("incident_id", Integer, ForeignKey("incident.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", ACTION_KIND, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("door", DOOR, nullable=False),
+    Column("at", STAMP, nullable=False),
+    Column("note", TEXT, nullable=False),
+    Index("action_incident", "incident_id", "at"),
+)
+
+
+def put(connection: Connection, action: Action) -> None:
+    """Remember it, and of its incident the newest only."""
+    connection.execute(
+        insert(ACTION).values(
+            id=action.id,
+            incident_id=action.incident_id,
+            kind=action.kind,
+            actor=action.actor.name,
+            door=action.actor.door,
+            at=action.at,
+            note=action.note,
+        )
+    )
+    of_it = ACTION.c.incident_id == action.incident_id
+    older = select(ACTION.c.id).where(of_it).order_by(ACTION.c.at.desc(), ACTION.c.id).offset(MOST_KEPT)
+    connection.execute(delete(ACTION).where(of_it, ACTION.c.id.in_(older.limit(-1))))
+
+
+def find(connection: Connection, action_id: str) -> Action | None:
+    row = connection.execute(select(ACTION).where(ACTION.c.id == action_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    return Action(
+        id=row["id"],
+        kind=row["kind"],
+        incident_id=row["incident_id"],
+        actor=Actor(row["actor"], row["door"]),
+        at=row["at"],
+        note=row["note"],
+    )

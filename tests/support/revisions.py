@@ -1,0 +1,10 @@
+"""A store as older programs left it: what newer migrations made is taken out again."""
+
+import sqlite3
+
+
+def undo_0004(store: sqlite3.Connection) -> None:
+    """What people do to incidents was not kept."""
+    store.execute("DROP TABLE action")
+    for column in ("acknowledged_at", "acknowledged_level"):
+        store.execute(f"ALTER TABLE incident DROP COLUMN {column}")
