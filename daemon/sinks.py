@@ -109,7 +109,7 @@ class Outboxes:
         if present is not None and present.made_of == made_of:
             return present
         sink = built(name, lambda: bound.kind.made(name, bound.params, public_url, self._now))
-        limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s)
+        limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s, refresh_s=bound.kind.refresh_s)
         worker = OutboxWorker(
             name,
             sink,

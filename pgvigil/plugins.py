@@ -356,7 +356,8 @@ class SinkKind:
     """`build(name, params, public_url)` makes the sink; `params` is its section of the configuration.
 
     One that is `timed` writes the time into what it sends, and is built with a clock as a fourth argument.
-    `between_calls_s` is the pace that the destination bears; 0 where it is on this machine.
+    `between_calls_s` is the pace that the destination bears; 0 where it is on this machine. One with `refresh_s` forgets
+    what it is not told again: what goes on is performed anew (an EDIT where it can) at start and that often.
     """
 
     name: str
@@ -365,6 +366,7 @@ class SinkKind:
     build: Callable[..., Sink]
     timed: bool = False
     between_calls_s: float = 1.0
+    refresh_s: float | None = None
 
     def made(self, name: str, params: Params, public_url: str, now: Callable[[], Moment]) -> Sink:
         """The sink of that section, with what its kind asks for; raises SetupError."""

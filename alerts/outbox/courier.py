@@ -77,6 +77,7 @@ class Courier:
         self._pause = pause
         self._gate = Gate(limits.between_calls_s)
         self._resumed = False
+        self._refresh_at_s = float("-inf")
         self._clock_offset_s: float | None = None
         self._looks: Counter[int] = Counter()
         self._herald = Herald(
@@ -135,12 +136,28 @@ class Courier:
         digest_s = self._herald.step(moment)
         if digest_s is not None:
             return digest_s
+        refresh_s = self._refresh(moment)
         rows = self._deliveries.due(self._name, moment.utc)
         if rows:
             self._bring(rows[0], moment)
             return 0.0
         next_at = self._deliveries.next_at(self._name)
-        return None if next_at is None else max(0.0, (next_at - moment.utc).total_seconds())
+        if next_at is None:
+            return refresh_s
+        next_s = max(0.0, (next_at - moment.utc).total_seconds())
+        return next_s if refresh_s is None else min(next_s, refresh_s)
+
+    def _refresh(self, moment: Moment) -> float | None:
+        """Where the destination forgets, what goes on is due again: at start, and from time to time.
+
+        Returns the seconds until the next time; None where it does not forget.
+        """
+        if self._limits.refresh_s is None:
+            return None
+        if moment.mono_s >= self._refresh_at_s:
+            self._deliveries.again(self._name, moment.utc)
+            self._refresh_at_s = moment.mono_s + self._limits.refresh_s
+        return self._refresh_at_s - moment.mono_s
 
     def _resume(self) -> None:
         """At start: what was being sent may have arrived; and nothing waits for what was wrong before."""

@@ -25,6 +25,7 @@ class OutboxLimits:
     settle_s: float = 60.0  # that a digest waits at most for the first look around
     settle_poll_s: float = 0.5
     digest_for_s: float = 900.0  # that a digest may fail before all is said one by one
+    refresh_s: float | None = None  # where the destination forgets what it is not told again
     random: Callable[[], float] = SystemRandom().random
 
     def back_off(self, attempts: int) -> timedelta:

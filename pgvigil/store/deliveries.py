@@ -283,6 +283,16 @@ class Deliveries:
         )
         return self._database.write(lambda connection: connection.execute(change).rowcount)
 
+    def again(self, sink: str, now: datetime) -> int:
+        """What people last saw going on is due once more, as it is now. Returns how many rows."""
+        change = (
+            update(DELIVERY)
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.status == DeliveryStatus.SETTLED)
+            .where(DELIVERY.c.seen_state.in_((State.FIRING, State.UNKNOWN)))
+            .values(status=DeliveryStatus.DUE, due_since=now)
+        )
+        return self._database.write(lambda connection: connection.execute(change).rowcount)
+
     def sinks(self) -> set[str]:
         """The sinks that are to reflect something, whether or not they still do."""
         query = select(DELIVERY.c.sink).where(DELIVERY.c.status != DeliveryStatus.LEFT).distinct()

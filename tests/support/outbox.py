@@ -27,6 +27,7 @@ class Rig:
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     interrupt: Callable[[float], None] = lambda _seconds: None
     settled: bool = True
+    refresh_s: float | None = None
 
     def __post_init__(self) -> None:
         self.restart()
@@ -39,7 +40,7 @@ class Rig:
             self.sink,
             self.store,
             self.clock,
-            LIMITS,
+            replace(LIMITS, refresh_s=self.refresh_s),
             record=self.record,
             pause=self._pause,
             settled=lambda: self.settled,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alerts.sinks import pagerduty, webhook
+from alerts.sinks import alertmanager, pagerduty, webhook
 from daemon.clock import system_now
 from pgvigil.model.delivery import Act, Delivery
 from pgvigil.model.incident import Incident
@@ -15,7 +15,11 @@ from tests.support.receiver import Asked, Receiver, Say
 from tests.unit.sinks.samples import delivery
 
 PUBLIC_URL = "https://pgvigil.example"
-USUAL = {"pagerduty": Say(202, b'{"status":"success"}'), "webhook": Say(204, b"")}
+USUAL = {
+    "alertmanager": Say(200, b""),
+    "pagerduty": Say(202, b'{"status":"success"}'),
+    "webhook": Say(204, b""),
+}
 KEY = "secret-key-of-32-characters-12345"
 
 
@@ -37,8 +41,16 @@ def to_webhook(url: str, folder: Path, **more: Any) -> Sink:
     return made(webhook.SINK, url=url, secret_file=written(folder, "secret", KEY), **more)
 
 
-BUILT: Mapping[str, Callable[..., Sink]] = {"pagerduty": to_pagerduty, "webhook": to_webhook}
-IDEMPOTENT = ("pagerduty",)
+def to_alertmanager(url: str, folder: Path, **more: Any) -> Sink:
+    return made(alertmanager.SINK, url=url, authorization_file=written(folder, "header", KEY), **more)
+
+
+BUILT: Mapping[str, Callable[..., Sink]] = {
+    "alertmanager": to_alertmanager,
+    "pagerduty": to_pagerduty,
+    "webhook": to_webhook,
+}
+IDEMPOTENT = ("alertmanager", "pagerduty")
 
 
 def told(receiver: Receiver) -> list[Any]:
