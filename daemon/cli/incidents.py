@@ -11,6 +11,7 @@ from alerts.render import view
 from alerts.sinks.console import as_text
 from daemon.cli import client, codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
+from daemon.cli.why import Chain
 from daemon.clock import system_now
 from daemon.jsonable import incident as as_object
 from daemon.jsonable import stamp
@@ -59,17 +60,38 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show one incident with its diagnosis and its history."""
-    number = incident.upper().removeprefix("INC-")
     with closing(_store(config)) as store:
-        item = store.incidents.get(int(number)) if number.isdecimal() and len(number) < 19 else None
-        if item is None:
-            raise typer.BadParameter(f"there is no incident {incident!r}")
+        item = _found(store, incident)
         history = store.incidents.history(item.id)
     if json:
         print_json({**as_object(item), "history": [_event(event) for event in history]})
     else:
         typer.echo(as_text(view(item, _nothing_seen(item))))
         typer.echo("\n".join(_history(history)))
+
+
+@app.command()
+def why(
+    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Say why somebody was told of an incident, or nobody: rule and limits, marks, routes, and every delivery."""
+    with closing(_store(config)) as store:
+        item = _found(store, incident)
+        parent = None if item.parent_id is None else store.incidents.get(item.parent_id)
+        chain = Chain(
+            settings=load_settings(config),
+            incident=item,
+            parent=parent,
+            deliveries=store.deliveries.of_incident(item.id),
+            now=system_now().utc,
+        )
+    if json:
+        print_json(chain.as_object())
+    else:
+        typer.echo("\n".join(chain.lines()))
 
 
 @app.command()
@@ -109,6 +131,14 @@ def _store(config: Any) -> Store:
             err=True,
         )
     return store
+
+
+def _found(store: Store, name: str) -> Incident:
+    number = name.upper().removeprefix("INC-")
+    item = store.incidents.get(int(number)) if number.isdecimal() and len(number) < 19 else None
+    if item is None:
+        raise typer.BadParameter(f"there is no incident {name!r}")
+    return item
 
 
 def rows(found: Sequence[Incident], now: datetime) -> Iterator[str]:

@@ -51,7 +51,7 @@ def show_path(
     if json:
         print_json(
             {
-                "routes": [_step(place, step) for place, step in enumerate(steps, 1)],
+                "routes": [step_object(place, step) for place, step in enumerate(steps, 1)],
                 "recipients": [one._asdict() for one in recipients],
             }
         )
@@ -100,7 +100,7 @@ def _lines(incident: Incident, steps: Sequence[Step], recipients: Sequence[Recip
     labels = "".join(f", {key}={value}" for key, value in incident.labels)
     place = incident.target if incident.database is None else f"{incident.database} on {incident.target}"
     yield f"{incident.peak.word} incident of {incident.rule} in {place}{labels}"
-    yield from (f"  route {number}: {_said(step)}" for number, step in enumerate(steps, 1))
+    yield from (f"  route {number}: {said(step)}" for number, step in enumerate(steps, 1))
     if recipients and not any(step.taken for step in steps):
         yield (
             "  no route takes it: it goes to every sink"
@@ -113,7 +113,8 @@ def _lines(incident: Incident, steps: Sequence[Step], recipients: Sequence[Recip
         yield f"told to {one.sink}" + (f", calling {one.mention}" if one.mention else "")
 
 
-def _said(step: Step) -> str:
+def said(step: Step) -> str:
+    """What became of a route, and why."""
     if step.ended_by is not None:
         return f"not looked at: route {step.ended_by + 1} was taken and does not say continue"
     if step.mismatch:
@@ -123,7 +124,8 @@ def _said(step: Step) -> str:
     )
 
 
-def _step(number: int, step: Step) -> dict[str, Any]:
+def step_object(number: int, step: Step) -> dict[str, Any]:
+    """The same for programs."""
     return {
         "route": number,
         "taken": step.taken,
