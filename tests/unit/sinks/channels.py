@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alerts.sinks import alertmanager, pagerduty, webhook
+from alerts.sinks import alertmanager, opsgenie, pagerduty, webhook
 from daemon.clock import system_now
 from pgvigil.model.delivery import Act, Delivery
 from pgvigil.model.incident import Incident
@@ -17,6 +17,7 @@ from tests.unit.sinks.samples import delivery
 PUBLIC_URL = "https://pgvigil.example"
 USUAL = {
     "alertmanager": Say(200, b""),
+    "opsgenie": Say(202, b"{}"),
     "pagerduty": Say(202, b'{"status":"success"}'),
     "webhook": Say(204, b""),
 }
@@ -37,6 +38,10 @@ def to_pagerduty(url: str, folder: Path, **more: Any) -> Sink:
     return made(pagerduty.SINK, url=url, routing_key_file=written(folder, "key", KEY), **more)
 
 
+def to_opsgenie(url: str, folder: Path, **more: Any) -> Sink:
+    return made(opsgenie.SINK, url=f"{url}/v2/alerts", api_key_file=written(folder, "key", KEY), **more)
+
+
 def to_webhook(url: str, folder: Path, **more: Any) -> Sink:
     return made(webhook.SINK, url=url, secret_file=written(folder, "secret", KEY), **more)
 
@@ -47,10 +52,11 @@ def to_alertmanager(url: str, folder: Path, **more: Any) -> Sink:
 
 BUILT: Mapping[str, Callable[..., Sink]] = {
     "alertmanager": to_alertmanager,
+    "opsgenie": to_opsgenie,
     "pagerduty": to_pagerduty,
     "webhook": to_webhook,
 }
-IDEMPOTENT = ("alertmanager", "pagerduty")
+IDEMPOTENT = ("alertmanager", "opsgenie", "pagerduty")
 
 
 def told(receiver: Receiver) -> list[Any]:
