@@ -14,6 +14,7 @@ import structlog
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.correlate import Family, family
+from alerts.elsewhere import Elsewhere
 from alerts.evaluation import Evaluation
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
@@ -88,7 +89,7 @@ class Engine:
 
     Every method that changes something raises StoreError when that could not be written: it is counted and
     logged here, nothing of it holds, and the next evaluation tries again. `on_commit` is called with what
-    was written, outside the lock. `elsewhere` gives the `outward` incidents of all other targets, without waiting.
+    was written, outside the lock. `elsewhere` is what the engines of all targets share.
     """
 
     def __init__(
@@ -99,15 +100,14 @@ class Engine:
         store: IncidentStore,
         route: Callable[[Incident], Sequence[Recipient]],
         on_commit: Callable[[Sequence[Transition]], None],
-        elsewhere: Callable[[], Sequence[Incident]] = tuple,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._target = target
         self._judging = _Judging.of(rules, labels, RULE_REMOVED)
         self._store = store
         self._route = route
         self._on_commit = on_commit
-        self._elsewhere = elsewhere
-        self._outward: tuple[Incident, ...] = ()
+        self._elsewhere = elsewhere or Elsewhere()
         self._lock = threading.Lock()
         self._book = Book()
         self._clock_offset_s: float | None = None
@@ -194,11 +194,6 @@ class Engine:
             incidents = [tracked.incident for tracked in self._book.open()]
         return tuple(sorted(incidents, key=lambda incident: incident.id))
 
-    @property
-    def outward(self) -> tuple[Incident, ...]:
-        """Those that say of the target as a whole that it cannot be looked into, and did within the hour. Never waits."""
-        return self._outward
-
     def counts(self) -> Counter[tuple[str, str, State]]:
         """How many incidents are open, by rule, severity and state."""
         return Counter((one.rule, one.severity.word, one.state) for one in self.open())
@@ -234,8 +229,10 @@ class Engine:
         self._show()
 
     def _show(self) -> None:
+        """Tell the others what says of this target as a whole that it cannot be looked into, and did within the hour."""
         over_all = self._judging.family.over_all
-        self._outward = tuple(one for one in self._book.incidents() if one.rule in over_all and one.fired_at)
+        said = tuple(one for one in self._book.incidents() if one.rule in over_all and one.fired_at)
+        self._elsewhere.say(self._target, said)
 
     def _follow_clock(self, moment: Moment) -> None:
         """After a step of the wall clock the stamps of what is open are put in terms of the new one."""
@@ -252,7 +249,7 @@ class Engine:
             target=self._target,
             labels=judging.labels,
             moment=moment,
-            elsewhere=self._elsewhere(),
+            elsewhere=self._elsewhere.beyond(self._target),
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from alerts.bound import BoundRule
+from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
 from alerts.routes import Recipient
 from daemon.board import Board, TargetView
@@ -93,6 +94,7 @@ class Fleet:
 
     def __init__(self, grounds: Grounds) -> None:
         self._grounds = grounds
+        self._elsewhere = Elsewhere()
         self._leaving: list[Target] = []
         self._rule_errors: Counter[str] = Counter()  # of pipelines that are no more
         self.watched: Mapping[str, Watched] = {}
@@ -314,13 +316,8 @@ class Fleet:
             grounds.store.incidents,
             grounds.route,
             grounds.committed,
-            partial(self._elsewhere, name),
+            self._elsewhere,
         )
-
-    def _elsewhere(self, name: str) -> list[Incident]:
-        """What the other targets say of themselves as a whole."""
-        others = tuple(self.watched.items())
-        return [incident for other, one in others if other != name for incident in one.engine.outward]
 
 
 def rules_of(settings: Settings, target: str) -> Mapping[str, BoundRule]:

@@ -90,24 +90,39 @@ class Lane:
             self._due = {key: due for key, due in self._due.items() if due[1].database != database}
 
     def work(self) -> None:
-        """Take a turn; called by a worker."""
+        """Take a turn; called by a worker. Another one follows at once while nobody else waits for the worker."""
+        again, pool = True, self._pool()
+        while again:
+            again = self._turn()
+            if again and (pool.crowded or self._pool() is not pool):
+                self._pool().submit(self)
+                return
+
+    def _turn(self) -> bool:
+        """Whether more is due."""
         with self._lock:
             jobs = self._take(self._at_a_time)
             self._running = {job.key for job in jobs}
             self._working = True
         try:
             self._serve(jobs)
-        finally:
-            self._job_since_s = None
-            with self._lock:
-                self._running.clear()
-                self._working = False
-                again = bool(self._due) and not self._closing
-                self._queued = again
-                if self._closing:
-                    self._drop()
-            if again:
+        except BaseException:
+            if self._rest():
                 self._pool().submit(self)
+            raise
+        return self._rest()
+
+    def _rest(self) -> bool:
+        """After a turn; whether more is due."""
+        self._job_since_s = None
+        with self._lock:
+            self._running.clear()
+            self._working = False
+            again = bool(self._due) and not self._closing
+            self._queued = again
+            if self._closing:
+                self._drop()
+            return again
 
     @property
     def busy_s(self) -> float:

@@ -114,6 +114,11 @@ class Pool:
         return self._threads
 
     @property
+    def crowded(self) -> bool:
+        """Whether work waits for a worker, or nobody is to take any more."""
+        return bool(self._waiting) or self._stopping
+
+    @property
     def longest_wait_s(self) -> float:
         """How long the oldest piece of queued work has waited; 0 when nothing waits."""
         with self._lock:

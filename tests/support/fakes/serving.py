@@ -10,6 +10,8 @@ from tests.support.fakes import wire
 from tests.support.fakes.tape import Statements, Tape, mark
 
 GONE = (asyncio.IncompleteReadError, ConnectionError)
+_IDENTIFIER = (b"SELECT /* pgvigil:facts */ system_identifier", b"pg_control_system()")
+_FIRST = 7_000_000_000_000_000_000
 FLAP_S = (45.0, 30.0)  # refuses, answers
 SLOW_S = 0.3  # every answer, of a slow one
 
@@ -98,14 +100,22 @@ class FakeServer:
         if found is None:
             return wire.refusal("0A000", "this was not recorded")
         try:
-            return (
-                self._statements.next(found.stream, time.time())
-                if name == ENTRIES.name
-                else found.now(time.time())
-            )
+            if name == ENTRIES.name:
+                return self._statements.next(found.stream, time.time())
+            return self._as_itself(said, found.now(time.time()))
         except Exception as error:
             self._tape.unknown[f"{name}: {error!r}"] += 1  # told to whoever asks for the account
             raise
+
+    def _as_itself(self, said: bytes, stream: bytes) -> bytes:
+        """The answer with an identifier of its own, for who asks for that: else all of them were one cluster."""
+        if not all(word in said for word in _IDENTIFIER):
+            return stream
+        own = bytearray(stream)
+        for (value,) in wire.rows(stream):
+            if value is not None:
+                own[value.start : value.start + value.length] = (_FIRST + self.port).to_bytes(value.length)
+        return bytes(own)
 
 
 class Recorder:

@@ -37,14 +37,18 @@ def outage(primary: World) -> Incident:
     """The primary's, as other targets see it."""
     primary.read(0, "target_down", gone())
     primary.read(31, "target_down", gone())
-    (incident,) = primary.engine.outward
+    (incident,) = primary.elsewhere.beyond("any other")
     assert incident.state is State.FIRING
     return incident
 
 
+def hear(world: World, incident: Incident) -> None:
+    world.elsewhere.say(PRIMARY, (incident,))
+
+
 def test_it_opens_as_a_child_and_nobody_is_disturbed(primary: World, world: World) -> None:
     down = outage(primary)
-    world.elsewhere = [down]
+    hear(world, down)
     world.read(10, "standby_disconnected", disconnected())
     child = world.incident("standby_disconnected")
     assert (child.state, child.parent_id, child.suppressed_by) == (State.FIRING, down.id, down.name)
@@ -55,7 +59,7 @@ def test_what_fired_before_becomes_a_child(primary: World, world: World) -> None
     world.read(0, "standby_disconnected", disconnected())
     assert world.incident("standby_disconnected").parent_id is None
     down = outage(primary)
-    world.elsewhere = [down]
+    hear(world, down)
     assert "standby_disconnected suppressed" in world.read(10, "slow_query")
     assert world.incident("standby_disconnected").suppressed_by == down.name
 
@@ -63,10 +67,10 @@ def test_what_fired_before_becomes_a_child(primary: World, world: World) -> None
 def test_it_stays_a_child_a_little_longer_than_the_outage_lasts(primary: World, world: World) -> None:
     """The standby is back a few seconds later, and is no news then."""
     down = outage(primary)
-    world.elsewhere = [down]
+    hear(world, down)
     world.read(10, "standby_disconnected", disconnected())
     ended = replace(down, state=State.RESOLVED, resolved_at=world.clock.utc + timedelta(seconds=5))
-    world.elsewhere = [ended]
+    hear(world, ended)
     world.read(30, "standby_disconnected", disconnected())
     assert world.incident("standby_disconnected").suppressed_by == down.name
     assert world.read(30, "standby_disconnected") == ["standby_disconnected resolved"]
@@ -74,9 +78,9 @@ def test_it_stays_a_child_a_little_longer_than_the_outage_lasts(primary: World, 
 
 def test_one_that_does_not_come_back_is_told_after_all(primary: World, world: World) -> None:
     down = outage(primary)
-    world.elsewhere = [down]
+    hear(world, down)
     world.read(10, "standby_disconnected", disconnected())
-    world.elsewhere = [replace(down, state=State.RESOLVED, resolved_at=world.clock.utc)]
+    hear(world, replace(down, state=State.RESOLVED, resolved_at=world.clock.utc))
     world.read(100, "standby_disconnected", disconnected())
     assert world.incident("standby_disconnected").suppressed_by == down.name
     world.read(30, "standby_disconnected", disconnected())
@@ -88,7 +92,7 @@ def test_after_a_restart_it_is_still_a_child_though_nobody_knows_the_primary(
 ) -> None:
     """What the primary is was known from its last answer, and it does not answer."""
     down = outage(primary)
-    world.elsewhere = [down]
+    hear(world, down)
     world.read(10, "standby_disconnected", disconnected())
     world.restart(5)
     world.read(5, "standby_disconnected", finding(rule="standby_disconnected"))
@@ -96,14 +100,13 @@ def test_after_a_restart_it_is_still_a_child_though_nobody_knows_the_primary(
 
 
 def test_an_outage_of_another_server_explains_nothing(primary: World, world: World) -> None:
-    world.elsewhere = [outage(primary)]
+    hear(world, outage(primary))
     world.read(10, "standby_disconnected", disconnected(about="billing-main"))
     assert world.incident("standby_disconnected").suppressed_by is None
 
 
 def test_an_outage_that_only_begins_explains_nothing(primary: World, world: World) -> None:
     primary.read(0, "target_down", gone())
-    assert primary.engine.outward == ()
-    world.elsewhere = list(primary.engine.outward)
+    assert primary.elsewhere.beyond("any other") == ()
     world.read(10, "standby_disconnected", disconnected())
     assert world.incident("standby_disconnected").suppressed_by is None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alerts.bound import BoundRule
+from alerts.elsewhere import Elsewhere
 from alerts.engine import EVERYWHERE, Engine, Everywhere
 from alerts.routes import Route, recipients
 from pgvigil.model.action import Action
@@ -87,7 +88,7 @@ class World:
         self.rules = dict(RULES)
         self.routes = [Route(sinks=("all",), mention="<!here>")]
         self.written: list[Transition] = []
-        self.elsewhere: list[Incident] = []
+        self.elsewhere = Elsewhere()
         self.restart(0)
 
     def restart(self, away_s: float) -> None:
@@ -101,7 +102,7 @@ class World:
             self.disk,
             lambda incident: recipients(incident, self.routes),
             self.written.extend,
-            lambda: self.elsewhere,
+            self.elsewhere,
         )
         self.engine.load(self.clock.now)
         assert moment.utc == self.clock.utc
