@@ -38,7 +38,7 @@ ONLY_IMPORTER = {
 }
 
 # Imported when a command needs them: they cost the daemon memory and its start time.
-LATE = {"alembic", "postgast", "typer", "rich"}
+LATE = {"apprise", "alembic", "postgast", "typer", "rich"}
 MAY_IMPORT_AT_ONCE = ("daemon.cli", "daemon.demo", "pgvigil.store.migrations")
 
 
