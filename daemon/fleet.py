@@ -35,6 +35,8 @@ from pgvigil.store import Store
 
 log = structlog.get_logger(__name__)
 
+_LOOK_S = 1.0  # how old what is known of clusters may be
+
 SPREAD_S = 5.0  # over which the first cycles of many targets are spread
 MANY = 10
 
@@ -89,12 +91,31 @@ class _Peer:
         return self.watched.pipeline.latest(feed, database)
 
 
+@dataclass(frozen=True, slots=True)
+class _Clusters:
+    """The targets `of` a moment by their system identifier, as they were at `at_s`."""
+
+    members: Mapping[int, Sequence[_Peer]]
+    of: Mapping[str, Watched]
+    at_s: float
+
+    @classmethod
+    def now(cls, watched: Mapping[str, Watched], at_s: float) -> "_Clusters":
+        members: dict[int, list[_Peer]] = {}
+        for one in watched.values():
+            facts = one.pipeline.facts
+            if facts is not None and facts.system_identifier is not None:
+                members.setdefault(facts.system_identifier, []).append(_Peer(one))
+        return cls(members, watched, at_s)
+
+
 class Fleet:
     """Thread-safe for readers: `watched` is replaced as a whole. `prepare` may fail, `apply` cannot."""
 
     def __init__(self, grounds: Grounds) -> None:
         self._grounds = grounds
         self._elsewhere = Elsewhere()
+        self._clusters = _Clusters({}, {}, float("-inf"))
         self._leaving: list[Target] = []
         self._rule_errors: Counter[str] = Counter()  # of pipelines that are no more
         self.watched: Mapping[str, Watched] = {}
@@ -246,12 +267,15 @@ class Fleet:
         cluster = None if me is None or me.pipeline.facts is None else me.pipeline.facts.system_identifier
         if cluster is None:
             return ()
-        others = (one for other, one in self.watched.items() if other != name)
-        return tuple(
-            _Peer(one)
-            for one in others
-            if one.pipeline.facts is not None and one.pipeline.facts.system_identifier == cluster
-        )
+        return tuple(peer for peer in self._members(cluster) if peer.name != name)
+
+    def _members(self, cluster: int) -> Sequence[_Peer]:
+        """The targets of a cluster, looked up at most once a second: each reading of each target asks."""
+        now_s = self._grounds.now().mono_s
+        looked = self._clusters
+        if now_s - looked.at_s >= _LOOK_S or looked.of is not self.watched:
+            looked = self._clusters = _Clusters.now(self.watched, now_s)
+        return looked.members.get(cluster, ())
 
     # --- the parts --------------------------------------------------------------------------------------
 
