@@ -15,7 +15,7 @@ from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.correlate import Family, family
 from alerts.elsewhere import Elsewhere
-from alerts.evaluation import Evaluation
+from alerts.evaluation import Evaluation, Silenced, no_silence
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
 from alerts.tracked import Labels
@@ -101,12 +101,14 @@ class Engine:
         route: Callable[[Incident], Sequence[Recipient]],
         on_commit: Callable[[Sequence[Transition]], None],
         elsewhere: Elsewhere | None = None,
+        silenced: Silenced = no_silence,
     ) -> None:
         self._target = target
         self._judging = _Judging.of(rules, labels, RULE_REMOVED)
         self._store = store
         self._route = route
         self._on_commit = on_commit
+        self._silenced = silenced
         self._elsewhere = elsewhere or Elsewhere()
         self._lock = threading.Lock()
         self._book = Book()
@@ -250,6 +252,7 @@ class Engine:
             labels=judging.labels,
             moment=moment,
             elsewhere=self._elsewhere.beyond(self._target),
+            silenced=self._silenced,
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)

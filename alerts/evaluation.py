@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alerts import acknowledging
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.correlate import Explainers, Family
 from alerts.lifecycle import gone, step
-from alerts.marks import suppress, unsuppress
+from alerts.marks import silence, suppress, unsuppress
 from alerts.notes import Notes
 from alerts.timers import Policy
 from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
@@ -18,10 +18,19 @@ from pgvigil.model.finding import Finding, Judgement
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
+from pgvigil.model.silence import Silence
 
 UNJUDGED = "the last reading could not judge it"
 AFTERMATH_S = 120.0  # a standby tries every five seconds, and its state is read every ten
 _FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rule is no longer there
+
+
+Silenced = Callable[[Incident, datetime], Silence | None]
+
+
+def no_silence(_incident: Incident, _now: datetime) -> Silence | None:
+    """Nobody has silenced anything."""
+    return None
 
 
 class Evaluation:
@@ -47,7 +56,9 @@ class Evaluation:
         labels: Labels,
         moment: Moment,
         elsewhere: Sequence[Incident] = (),
+        silenced: Silenced = no_silence,
     ) -> None:
+        self._silenced = silenced
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
         lasting = [one for one in elsewhere if one.resolved_at is None or one.resolved_at >= since]
@@ -119,6 +130,9 @@ class Evaluation:
         explainers = self._explainers()
         for tracked in self.draft.book.fired():
             self._adopt(tracked, explainers)
+        for tracked in self.draft.book.fired():
+            by = self._silenced(tracked.incident, self._moment.utc)
+            self.draft.put(silence(tracked, by, self._moment))
 
     # --- findings ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from alerts.tracked import Outcome, Tracked, change
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.moment import Moment
+from pgvigil.model.silence import Silence
 
 
 def suppress(tracked: Tracked, parent: Incident, moment: Moment) -> Outcome:
@@ -21,6 +22,18 @@ def unsuppress(tracked: Tracked, moment: Moment) -> Outcome:
     incident = tracked.incident
     after = replace(incident, parent_id=None, suppressed_by=None)
     return change("unsuppressed", tracked, after, moment, f"no longer part of {incident.suppressed_by}")
+
+
+def silence(tracked: Tracked, by: Silence | None, moment: Moment) -> Outcome:
+    """Kept quiet by `by`, or by nobody any more."""
+    before = tracked.incident.silenced_by
+    name = None if by is None else by.name
+    if name == before:
+        return Outcome(tracked)
+    after = replace(tracked.incident, silenced_by=name)
+    if by is None:
+        return change("unsilenced", tracked, after, moment, f"{before} has ended; quiet until now")
+    return change("silenced", tracked, after, moment, f"{by.name} by {by.author}: {by.reason}")
 
 
 def adorn(tracked: Tracked, after: Incident, moment: Moment) -> Outcome:

@@ -44,9 +44,9 @@ class Route:
         """Why it does not match, in words; "" where it does."""
         if incident.peak <= Level.INFO and self.match.keys().isdisjoint({"severity", "rule"}):
             return "it does not ask for info, by severity or by rule"
-        described = _described(incident)
+        values = described(incident)
         for key, patterns in self.match.items():
-            value = described.get(key, "")
+            value = values.get(key, "")
             if not any(fnmatchcase(value, pattern) for pattern in patterns):
                 return (
                     f"{key} is {json.dumps(value)}, and it asks for {' or '.join(map(json.dumps, patterns))}"
@@ -54,7 +54,7 @@ class Route:
         return ""
 
 
-def _described(incident: Incident) -> dict[str, str]:
+def described(incident: Incident) -> dict[str, str]:
     """What a route can match on. A label cannot take the place of a built-in key."""
     return dict(incident.labels) | {
         "severity": incident.peak.word,

@@ -85,6 +85,7 @@ def again(former: Incident, finding: Finding, moment: Moment) -> Incident:
         state_since=moment.utc,
         parent_id=None,
         suppressed_by=None,
+        silenced_by=None,
         acknowledged_by=None,
         acknowledged_at=None,
         acknowledged_level=None,

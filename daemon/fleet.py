@@ -11,6 +11,7 @@ import structlog
 from alerts.bound import BoundRule
 from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
+from alerts.evaluation import Silenced
 from alerts.routes import Recipient
 from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker
@@ -55,6 +56,7 @@ class Grounds:
     memory: Callable[[str], Memory]  # what is remembered of a target
     route: Callable[[Incident], Sequence[Recipient]]
     committed: Callable[[Sequence[Transition]], None]
+    silenced: Silenced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +226,10 @@ class Fleet:
         finally:
             one.recorder.publish(incidents=one.engine.open())
 
+    def fired(self) -> list[Incident]:
+        """What is open at all targets."""
+        return [incident for one in self.watched.values() for incident in one.engine.open()]
+
     def _let_go(self, name: str) -> None:
         gone = self.watched[name]
         self._retire(gone)
@@ -341,6 +347,7 @@ class Fleet:
             grounds.route,
             grounds.committed,
             self._elsewhere,
+            silenced=grounds.silenced,
         )
 
 

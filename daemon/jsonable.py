@@ -8,6 +8,7 @@ from daemon.board import TargetView
 from pgvigil.model.evidence import Block, Branch, Evidence, Step
 from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident
+from pgvigil.model.silence import Silence
 from pgvigil.problems import Problem
 
 
@@ -30,6 +31,7 @@ def incident(item: Incident) -> dict[str, Any]:
         "marks": list(item.marks),
         "acknowledged_by": item.acknowledged_by,
         "acknowledged_at": stamp(item.acknowledged_at),
+        "silenced_by": item.silenced_by,
         "suppressed_by": item.suppressed_by,
         "parent": None if item.parent_id is None else f"INC-{item.parent_id}",
         "since": stamp(item.pending_since),
@@ -41,6 +43,31 @@ def incident(item: Incident) -> dict[str, Any]:
         "value": item.value,
         "evidence": evidence(item.evidence),
         "actions": actions(item.steps),
+    }
+
+
+def silence(item: Silence, now: datetime, found: Iterable[Incident]) -> dict[str, Any]:
+    """`hides` names what of `found` it keeps quiet. `forgotten`: what it kept quiet is over, and it is not."""
+    hides = [one.name for one in found if one.silenced_by == item.name]
+    match: dict[str, list[str]] = {}
+    for key, pattern in item.match:
+        match.setdefault(key, []).append(pattern)
+    active = item.active(now)
+    return {
+        "id": item.name,
+        "match": match,
+        "author": item.author,
+        "reason": item.reason,
+        "created_at": stamp(item.created_at),
+        "ends_at": stamp(item.ends_at),
+        "until_resolved": item.until_resolved,
+        "until_worse": None if item.worst is None else item.worst.word,
+        "active": active,
+        "expired_by": item.expired_by,
+        "matched_at": stamp(item.matched_at),
+        "hides": hides,
+        "never_matched": item.matched_at is None and not hides,
+        "forgotten": active and item.matched_at is not None and not hides,
     }
 
 

@@ -9,6 +9,7 @@ import structlog
 from alerts.actions import Desk
 from alerts.outbox.worker import OutboxWorker
 from alerts.routes import Recipient, Router
+from alerts.silences import Silences
 from daemon import logs
 from daemon.account import Account, log_transitions
 from daemon.board import Board
@@ -25,7 +26,7 @@ from daemon.http.app import build
 from daemon.http.auth import Keys
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
-from daemon.http.sources import Sources
+from daemon.http.sources import Silencing, Sources
 from daemon.lanes.lane import Lane
 from daemon.lanes.pool import Once, Pool
 from daemon.metrics.exposition import Exposition
@@ -91,6 +92,7 @@ class Daemon:
             self._disk = FailingDisk(self.board, now)
             self._store = Store.open(settings.daemon.store.reveal(), on_turn=self._disk.turned)
             undo.callback(self._store.close)
+            self._silences = Silences(self._store.silences)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
             self._outboxes = Outboxes(self._store, now, self._owed, looked, self._setup)
@@ -249,6 +251,7 @@ class Daemon:
             memory=self._remembering.memory,
             route=self._route,
             committed=self._committed,
+            silenced=self._silences.covering,
         )
 
     def _routing(self, settings: Settings) -> Router:
@@ -284,6 +287,7 @@ class Daemon:
             history=incidents.history,
             resolved=incidents.resolved,
             act=Desk(incidents, self._fleet.act).act,
+            silencing=Silencing(self._silences, self._fleet.fired, self._follow_silences),
             now=self._now,
             grafana_url=self._grafana_url,
         )
@@ -298,7 +302,12 @@ class Daemon:
 
     def _committed(self, transitions: Sequence[Transition]) -> None:
         log_transitions(transitions)
+        self._silences.committed(transitions)
         self._outboxes.wake()
+
+    def _follow_silences(self) -> None:
+        self._fleet.catch_up()
+        self._settle()
 
     def _settle(self) -> None:
         if self._owed:

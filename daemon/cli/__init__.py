@@ -16,6 +16,7 @@ COMMANDS = {
     "routes": "daemon.cli.routes",
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",
+    "silences": "daemon.cli.silences",
     "store": "daemon.cli.store",
     "token": "daemon.cli.token",
 }

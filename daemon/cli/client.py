@@ -5,7 +5,6 @@ import json
 import os
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,11 +71,8 @@ class Daemon:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What it answers. Raises SetupError when it cannot be reached, or says no.
-
-        The action carries an id, so an answer that was lost does no harm: the same again is done once.
-        """
-        body = json.dumps({**asked, "id": str(uuid.uuid4())}).encode()
+        """What it answers. Raises SetupError when it cannot be reached, or says no."""
+        body = json.dumps(dict(asked)).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         try:
             request = urllib.request.Request(self._url + path, body, headers, method="POST")  # noqa: S310 - the scheme is checked above

@@ -1,5 +1,6 @@
 """`pgvigil incidents`: what is wrong, and what was."""
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -109,7 +110,12 @@ def ack(
     number = incident.upper().removeprefix("INC-")
     if not number.isdecimal() or len(number) > 17:
         raise typer.BadParameter(f"{incident!r} is no incident; write its number, such as INC-7")
-    asked = {"action": "unacknowledge" if undo else "acknowledge", "note": note, "door": "cli"}
+    asked = {
+        "action": "unacknowledge" if undo else "acknowledge",
+        "note": note,
+        "door": "cli",
+        "id": str(uuid.uuid4()),
+    }
     daemon = client.Daemon(url or client.url_of(load_settings(config).daemon), client.token_from(token_file))
     answer = daemon.post(f"/api/v1/incidents/INC-{number}/actions", asked)
     if json:

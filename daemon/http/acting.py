@@ -4,11 +4,9 @@ No form of a browser can forge it: it needs a bearer token, which no browser sen
 is JSON, and an Origin, where there is one, that is pgvigil itself.
 """
 
-import json
 import re
 import uuid
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from alerts.actions import NoSuchIncidentError
 from daemon import jsonable
 from daemon.http.api import incident_named
+from daemon.http.asked import holder_who_may, object_in, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import Holder, May
 from pgvigil.model.action import Action, ActionKind, Actor, Door, Result
@@ -37,8 +36,8 @@ class Acting:
         self._sources = sources
 
     def incident(self, request: Request) -> Response:
-        holder = _holder(request)
-        asked = _object(request.state.body)
+        holder = holder_who_may(May.ACT, request)
+        asked = object_in(request.state.body)
         try:
             item = incident_named(self._sources, request.path_params["name"])
             action = self._action(asked, item.id, holder)
@@ -59,7 +58,7 @@ class Acting:
     def _action(self, asked: dict[str, Any], incident_id: int, holder: Holder) -> Action:
         for key, value in asked.items():
             if key not in _KEYS:
-                raise _wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
+                raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
         return Action(
             id=_id(asked.get("id")),
             kind=ActionKind(_choice(asked, "action", tuple(ActionKind))),
@@ -70,51 +69,10 @@ class Acting:
         )
 
 
-def _holder(request: Request) -> Holder:
-    """Who acts. Raises 401 without a token that has a name, 403 where it may not, or where the page is another's."""
-    origin = request.headers.get("origin")
-    if origin is not None and not _same(origin, request.headers.get("host", "")):
-        raise HTTPException(403, "a page of another origin may not act here")
-    holder: Holder | None = getattr(request.state, "holder", None)
-    if holder is None:
-        raise HTTPException(
-            401,
-            "acting needs a bearer token with a name; `pgvigil token new NAME --may act` makes one",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    if May.ACT not in holder.may:
-        raise HTTPException(
-            403, f'the token {holder.name} may only read; add "act" to its `may` in the configuration'
-        )
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "the body must be JSON: send Content-Type: application/json")
-    return holder
-
-
-def _same(origin: str, host: str) -> bool:
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower() != ""
-    except ValueError:  # half an IPv6 address
-        return False
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(
-            400, 'the body is no JSON; send an object such as {"action": "acknowledge"}'
-        ) from error
-    if not isinstance(asked, dict):
-        raise HTTPException(400, 'the body must be one JSON object, such as {"action": "acknowledge"}')
-    return asked
-
-
 def _choice(asked: dict[str, Any], key: str, known: tuple[str, ...]) -> str:
     value = asked.get(key)
     if not isinstance(value, str) or value not in known:
-        raise _wrong(key, value, f"use {' or '.join(known)}")
+        raise wrong(key, value, f"use {' or '.join(known)}")
     return value
 
 
@@ -122,17 +80,11 @@ def _id(value: Any) -> str:
     if value is None:
         return str(uuid.uuid4())
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise _wrong("id", value, "use 1 to 64 letters, digits and _ . : -, or leave it out")
+        raise wrong("id", value, "use 1 to 64 letters, digits and _ . : -, or leave it out")
     return value
 
 
 def _note(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MOST_NOTE:
-        raise _wrong("note", value, f"use text of at most {MOST_NOTE} characters")
+        raise wrong("note", value, f"use text of at most {MOST_NOTE} characters")
     return one_line(value, MOST_NOTE)
-
-
-def _wrong(key: str, value: Any, fix: str) -> HTTPException:
-    """In ASCII: what was sent may hold halves of characters, which no answer can."""
-    shown = json.dumps(value)
-    return HTTPException(400, f"{json.dumps(key[:60])} is {shown[:80]}{'…' * (len(shown) > 80)}: {fix}")

@@ -19,6 +19,7 @@ from daemon.http.headers import SafeHeaders
 from daemon.http.hosts import HostGate, Hosts
 from daemon.http.page import Page
 from daemon.http.probes import Probes
+from daemon.http.silences import SilencesApi
 from daemon.http.sources import Sources
 from daemon.http.static import Static
 
@@ -53,6 +54,11 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
     routes = [Route(path, boundary.around(handler), methods=["GET"]) for path, handler in table.items()]
     acting = boundary.around(Acting(sources).incident, takes_body=True)
     routes.append(Route("/api/v1/incidents/{name}/actions", acting, methods=["POST"]))
+    silencing = SilencesApi(sources)
+    for path, handler in (("", silencing.add), ("/{name}/expire", silencing.expire)):
+        asked = boundary.around(handler, takes_body=True)
+        routes.append(Route(f"/api/v1/silences{path}", asked, methods=["POST"]))
+    routes.append(Route("/api/v1/silences", boundary.around(silencing.list), methods=["GET"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})
     return SafeHeaders(HostGate(TokenGate(app, keys), hosts))
 

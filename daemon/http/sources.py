@@ -4,12 +4,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.silences import Silences
 from daemon.board import Board
 from daemon.health import Health
 from daemon.metrics.exposition import Exposition
 from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.moment import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Silencing:
+    """`open` are the incidents of now; `follow` has them follow what was changed."""
+
+    silences: Silences
+    open: Callable[[], Sequence[Incident]]
+    follow: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +36,6 @@ class Sources:
     history: Callable[[int], Sequence[Event]]
     resolved: Callable[[datetime, int], Sequence[Incident]]
     act: Callable[[Action], Outcome]
+    silencing: Silencing
     now: Callable[[], Moment]
     grafana_url: Callable[[], str] = lambda: ""

@@ -10,6 +10,7 @@ from enum import StrEnum
 class May(StrEnum):
     READ = "read"
     ACT = "act"
+    SILENCE = "silence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,9 @@ class TokenSettings(Section):
         examples=["0" * 64],
     )
     may: tuple[May, ...] = Field(
-        (May.READ,), min_length=1, description='"read" shows API and page, "act" acknowledges incidents.'
+        (May.READ,),
+        min_length=1,
+        description='"read" shows API and page, "act" acknowledges incidents, "silence" silences.',
     )
 
     def holder(self) -> Holder:

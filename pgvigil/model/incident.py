@@ -85,7 +85,8 @@ class Incident:
 class Transition:
     """One change of one incident. `before` is None when it is new; `kind` is a word for log and history:
     opened, fired, worse, better, refreshed, unknown, known, resolved, reopened, dropped (a pending one that
-    never fired), suppressed, unsuppressed, acknowledged, unacknowledged.
+    never fired), suppressed, unsuppressed, acknowledged, unacknowledged,
+    silenced, unsilenced.
     """
 
     kind: str

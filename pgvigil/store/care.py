@@ -16,6 +16,7 @@ BOUNDS = {
     "incident": "resolved ones by age and number; there is one open incident a fault",
     "incident_event": "with their incident; of each the first and the newest",
     "action": "with its incident, and the newest 200 of each",
+    "silence": "active ones in number; the newest 500 of those that are over",
     "delivery": "with their incident; one a sink",
     "digest": "one a sink, while a pause has yet to be told",
     "statement_text": "by size, of one target and of all; those of targets that are gone",

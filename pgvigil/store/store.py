@@ -16,6 +16,7 @@ from pgvigil.store.failover import DiskLimits, Failover, OnFile, Turn
 from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
 from pgvigil.store.recovery import Recovered
+from pgvigil.store.silences import Silences
 from pgvigil.store.starting import opened
 from pgvigil.store.state import StateValues
 from pgvigil.store.texts import Texts
@@ -36,6 +37,7 @@ class Store:
     digests: Digests
     texts: Texts
     history: Histories
+    silences: Silences
     state: StateValues
     recovered: Recovered | None  # what damage has cost
     _database: Failover | ReadOnly
@@ -87,6 +89,7 @@ class Store:
             digests=Digests(database),
             texts=texts,
             history=history,
+            silences=Silences(database),
             state=StateValues(database),
             recovered=recovered,
             _database=database,

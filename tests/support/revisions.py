@@ -4,7 +4,8 @@ import sqlite3
 
 
 def undo_0004(store: sqlite3.Connection) -> None:
-    """What people do to incidents was not kept."""
+    """What people do to incidents was not kept, nor were silences."""
+    store.execute("DROP TABLE silence")
     store.execute("DROP TABLE action")
     for column in ("acknowledged_at", "acknowledged_level"):
         store.execute(f"ALTER TABLE incident DROP COLUMN {column}")

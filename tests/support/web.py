@@ -6,11 +6,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from prometheus_client.core import Metric
 
+from alerts.silences import Silences
 from daemon.board import Board, TargetView
 from daemon.clock import Ticker, system_now
 from daemon.health import Health
@@ -18,7 +19,7 @@ from daemon.http.app import build
 from daemon.http.auth import Keys
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
-from daemon.http.sources import Sources
+from daemon.http.sources import Silencing, Sources
 from daemon.http.tokens import Holder
 from daemon.metrics.exposition import Exposition
 from daemon.supervisor import Loop, Supervisor
@@ -26,6 +27,7 @@ from pgvigil.model.action import Action, Outcome, Result
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
+from pgvigil.model.silence import Silence
 from pgvigil.store import StoreError
 from tests.support.views import T0, incident
 
@@ -34,6 +36,26 @@ FIRED = Event(at=T0, kind="fired", version=2, why="30s are over", severity=Level
 
 def own_names() -> Hosts:
     return Hosts(listen="127.0.0.1")
+
+
+class Kept:
+    """Silences in a list: see `alerts.silences.SilenceStore`."""
+
+    def __init__(self) -> None:
+        self._ids = 0
+
+    def list(self) -> Sequence[Silence]:
+        return ()
+
+    def add(self, silence: Silence) -> Silence:
+        self._ids += 1
+        return replace(silence, id=self._ids)
+
+    def expire(self, silence_id: int, by: str) -> None:
+        del silence_id, by
+
+    def matched(self, silence_id: int, at: datetime) -> None:
+        del silence_id, at
 
 
 @dataclass
@@ -48,6 +70,7 @@ class World:
     hold_metrics: threading.Event | None = None
     later_s: float = 0.0  # how far pgvigil's clock is beyond T0
     sources: Sources | None = None
+    followed: threading.Event = field(default_factory=threading.Event)
     acted: list[Action] = field(default_factory=list)
 
     def act(self, action: Action) -> Outcome:
@@ -120,6 +143,7 @@ def serving(token: str = "", holders: tuple[Holder, ...] = ()) -> Iterator[World
         history=lambda _number: (FIRED,),
         resolved=world.resolved,
         act=world.act,
+        silencing=Silencing(Silences(Kept()), lambda: world.incidents(None, None, 9), world.followed.set),
         now=world.now,
         grafana_url=lambda: "https://grafana.example.com",
     )

@@ -1,0 +1,58 @@
+"""Silences: nothing is heard while one holds, nothing is lost by it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import codes, main
+from daemon.demo.fake_slack import FakeSlack
+from daemon.demo.fake_slack_text import as_text
+from daemon.http.tokens import hash_of
+from tests.scenes.test_acknowledge import CONFIG, TOKEN
+from tests.support.daemons import running_daemon
+from tests.support.locks import idle_in_transaction
+from tests.support.polling import poll
+from tests.support.servers import Database
+
+RULE = "idle_in_transaction"
+
+
+def test_a_silenced_incident_is_edited_and_not_heard_and_told_when_the_silence_ends(
+    database: Database,
+    slack: FakeSlack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Posted, silenced, over: the message says so and nobody hears it. Firing while silenced: posted at its end."""
+    token = tmp_path / "token"
+    token.write_text(slack.token, encoding="utf-8")
+    monkeypatch.setenv("PGVIGIL_TOKEN", TOKEN)
+    config = CONFIG.format(
+        dsn=json.dumps(database.dsn()), token=token, slack=slack.url, sha256=hash_of(TOKEN)
+    ).replace('"act"]', '"act", "silence"]')
+    with running_daemon(tmp_path, config) as daemon:
+        add = ["silences", "add", "--match", f"rule={RULE}", "--reason", "deploy", "--url", daemon.url]
+        with idle_in_transaction(database.dsn(), "SELECT 1"):
+            fired = daemon.wait_incident(RULE, "firing")
+            poll(slack.roots, 20, message="it was posted")
+            assert main(["incidents", "ack", fired["id"], "--url", daemon.url]) == codes.OK
+            poll(lambda: "Acknowledged by ana" in as_text(slack.roots()[0]), 20, message="Slack shows who")
+            assert main([*add, "--for", "1h"]) == codes.OK
+            assert f"{fired['id']} warning" in capsys.readouterr().out
+            poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="Slack shows it")
+        daemon.wait_incident(RULE, "resolved")
+        poll(lambda: "Resolved" in as_text(slack.roots()[0]), 20, message="the end is shown")
+        (root,) = slack.roots()
+        assert slack.replies(root["ts"]) == ()
+
+        with idle_in_transaction(database.dsn(), "SELECT 2"):
+            second = daemon.wait_incident(RULE, "firing")
+            assert second["marks"] == ["silenced"]
+            daemon.kill9()
+            daemon.start_again()
+            assert daemon.wait_incident(RULE, "firing")["silenced_by"] == "SIL-1"
+            assert len(slack.roots()) == 1
+            assert main(["silences", "expire", "SIL-1", "--url", daemon.url]) == codes.OK
+            poll(lambda: len(slack.roots()) == 2, 20, message="it still fires, and is told now")
