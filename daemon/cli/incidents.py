@@ -86,6 +86,7 @@ def why(
             settings=load_settings(config),
             incident=item,
             parent=parent,
+            silence=next((one for one in store.silences.list() if one.name == item.silenced_by), None),
             deliveries=store.deliveries.of_incident(item.id),
             now=system_now().utc,
         )

@@ -13,6 +13,7 @@ from daemon.jsonable import stamp
 from daemon.settings import Settings
 from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.silence import Silence
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
@@ -27,11 +28,14 @@ _WAITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """`deliveries` are those of the incident; `parent` is the incident that it is part of."""
+    """`deliveries` are those of the incident; `parent` is the incident that it is part of,
+    `silence` what keeps it quiet.
+    """
 
     settings: Settings
     incident: Incident
     parent: Incident | None
+    silence: Silence | None
     deliveries: Sequence[Delivery]
     now: datetime
 
@@ -109,7 +113,7 @@ class Chain:
             of = "" if self.parent is None else f": {one_line(self.parent.summary)}"
             found.append(f"part of {item.suppressed_by}, which is told instead{of}")
         if item.silenced_by:
-            found.append(f"silenced by {one_line(item.silenced_by)}")
+            found.append(f"silenced by {one_line(item.silenced_by)}{_of(self.silence)}")
         return found
 
     def _unheard(self) -> list[str]:
@@ -204,6 +208,12 @@ class Chain:
             "last_error": row.last_error,
             "meaning": self._became(row),
         }
+
+
+def _of(silence: Silence | None) -> str:
+    if silence is None:
+        return ""
+    return f", by {silence.author} until {stamp(silence.ends_at)}: {one_line(silence.reason)}"
 
 
 def _place(item: Incident) -> str:

@@ -14,6 +14,7 @@ from daemon.cli import codes, main
 from pgvigil.model.delivery import Act, ActKind, Want
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.level import Level
+from pgvigil.model.silence import Silence
 from pgvigil.store.store import Store
 from tests.unit.sinks.samples import pile_up
 
@@ -106,6 +107,16 @@ def test_a_part_of_another_says_of_which(told: Told) -> None:
     text = told.why(child)
     assert "part of INC-1, which is told instead: the server is down" in text
     assert "oncall: nothing was posted: it is part of INC-1" in text
+
+
+def test_a_silenced_one_says_by_whom_why_and_until_when(told: Told) -> None:
+    silence = Silence(
+        id=0, match=(("rule", "x"),), author="ana", reason="a deploy", created_at=NOW, ends_at=NOW
+    )
+    item = told.put("oncall", silenced_by=told.store.silences.add(silence).name)
+    text = told.why(item)
+    assert "silenced by SIL-1, by ana until 2026-11-23T09:00:00.000Z: a deploy" in text
+    assert "oncall: nothing was posted: SIL-1 silences it" in text
 
 
 def test_what_has_not_fired_says_how_long_it_held(told: Told) -> None:
