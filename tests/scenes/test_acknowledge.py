@@ -73,4 +73,5 @@ def test_who_acknowledged_is_seen_by_all_and_holds_after_kill_nine(
         daemon.wait_incident("idle_in_transaction", "resolved")
         poll(lambda: "Resolved" in as_text(slack.roots()[0]), 20, message="the end is shown")
         (root,) = slack.roots()
-        assert [("Resolved" in as_text(reply)) for reply in slack.replies(root["ts"])] == [True]
+        poll(lambda: slack.replies(root["ts"]), 20, message="and is heard")
+        assert ["Resolved" in as_text(reply) for reply in slack.replies(root["ts"])] == [True]
