@@ -21,7 +21,7 @@ from pgvigil.model.moment import Moment
 from pgvigil.model.silence import Silence
 
 UNJUDGED = "the last reading could not judge it"
-AFTERMATH_S = 120.0  # a standby tries every five seconds, and its state is read every ten
+AFTERMATH_S = 120.0  # a standby tries every five seconds, and its state is read every fifteen
 _FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rule is no longer there
 
 

@@ -7,6 +7,7 @@ server: that it changed can be seen, its value never leaves the server.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import LiteralString, NamedTuple
 
 from pgvigil.plugins import Collector, Family, LaneKind, Reader
@@ -168,11 +169,17 @@ def read(reader: Reader) -> SettingsReading:
     extensions: tuple[Extension, ...] = reader.rows(EXTENSIONS)
     (role,) = reader.rows(ROLE)
     return SettingsReading(
-        settings={each.name: each for each in settings},
+        settings={each.name: _shared(each) for each in settings},
         extensions={each.name: each for each in extensions},
         role=role,
         overrides=reader.rows(OVERRIDES),
     )
+
+
+@lru_cache(maxsize=4096)
+def _shared(setting: Setting) -> Setting:
+    """The same object for what is the same: most of the 350 settings are alike on all servers of a fleet."""
+    return setting
 
 
 # Of our own session, or of the server's state: no setting that somebody changed.
