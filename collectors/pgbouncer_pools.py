@@ -157,7 +157,7 @@ def read(reader: Reader) -> PoolsReading:
     return PoolsReading(
         pools=tuple(pool for pool in pools if pool.database != DATABASE),
         databases={each.name: each for each in databases if each.name != DATABASE},
-        clients=lists.get("used_clients", 0) + lists.get("login_clients", 0),
+        clients=lists.get("used_clients", 0),  # login_clients are among them
         max_clients=reader.facts.max_connections,
     )
 

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -125,6 +126,15 @@ class Pooler:
     def client(self, dbname: str = "shop", **parameters: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """An application's connection through the pooler, in autocommit."""
         return psycopg.connect(self.dsn(APPLICATION, dbname, **parameters), autocommit=True)
+
+    @contextmanager
+    def knocking(self, dbname: str = "shop") -> Iterator[None]:
+        """A client that was asked for its password and says nothing more."""
+        names = f"user\0{APPLICATION}\0database\0{dbname}\0\0".encode()
+        with socket.create_connection(("127.0.0.1", self._port), timeout=5) as client:
+            client.sendall(struct.pack("!ii", 8 + len(names), 3 << 16) + names)
+            assert client.recv(1) == b"R"
+            yield
 
     def admin(self, command: str) -> list[dict[str, str | None]]:
         """What the console answers to an administrator."""

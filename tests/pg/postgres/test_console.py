@@ -296,7 +296,7 @@ def test_columns_that_a_version_has_not_are_none_and_those_it_alone_has_are_left
     assert (pool.cl_active, pool.cl_waiting, pool.longest_wait_s, pool.taken) == (3, 2, 7.5, taken)
     assert pool.sv_active_cancel == cancelling
     assert reading.databases["shop"].reserve_pool_size == 5
-    assert reading.clients == 7
+    assert reading.clients == 6
 
 
 def test_counters_that_only_newer_versions_have_are_read_there() -> None:

@@ -71,6 +71,23 @@ def test_clients_near_their_limit_are_told_before_the_next_is_refused(
         assert scene.vitals.open == {}
 
 
+def test_a_client_that_is_logging_in_is_one_client(
+    vitals: Callable[..., Vitals], start_pooler: poolers.StartPooler, database: Database
+) -> None:
+    """PgBouncer counts those among the used ones: a crowd that logs in slowly is not twice as large."""
+    with (
+        pooled_scene(vitals, start_pooler, database.dsn(), {RULE.name: {}}, max_client_conn=10) as scene,
+        ExitStack() as clients,
+    ):
+        for _ in range(6):
+            clients.enter_context(scene.pooler.knocking())
+        lists = {row["list"]: row["items"] for row in scene.pooler.admin("SHOW LISTS")}
+        assert lists["login_clients"] == "6"
+        scene.look()
+        scene.look(after_s=121)
+        assert scene.vitals.open == {}
+
+
 @pytest.mark.parametrize(
     ("kind", "levels"), [(FailureKind.TOO_MANY_CONNECTIONS, [Level.CRITICAL]), (FailureKind.REFUSED, [])]
 )
