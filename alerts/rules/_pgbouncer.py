@@ -39,14 +39,15 @@ def obstacle(pool: Pool, database: PooledDatabase | None) -> str:
         return ""
     if database.paused:
         return f"The database is paused: its clients wait until somebody runs RESUME {quote_identifier(database.name)}."
+    # First: the pools of others may have them all, and the server is well.
+    limit = database.max_connections or 0
+    if limit and (database.current_connections or 0) >= limit:
+        return f"All pools of the database together are at max_db_connections ({limit:,})."
     if pool.cl_waiting and pool.taken + pool.sv_idle + pool.sv_used == 0:
         return (
             f"PgBouncer has no server connection for it: the server at {_address(database)} does not answer or"
             " refuses the login. PgBouncer's log says which."
         )
-    limit = database.max_connections or 0
-    if limit and (database.current_connections or 0) >= limit:
-        return f"All pools of the database together are at max_db_connections ({limit:,})."
     return ""
 
 

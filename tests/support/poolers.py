@@ -125,7 +125,9 @@ class Pooler:
 
     def client(self, dbname: str = "shop", **parameters: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """An application's connection through the pooler, in autocommit."""
-        return psycopg.connect(self.dsn(APPLICATION, dbname, **parameters), autocommit=True)
+        return psycopg.connect(
+            self.dsn(**{"user": APPLICATION, "dbname": dbname} | parameters), autocommit=True
+        )
 
     @contextmanager
     def knocking(self, dbname: str = "shop") -> Iterator[None]:

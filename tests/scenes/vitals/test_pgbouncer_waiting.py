@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from pgvigil.model.level import Level
 from pgvigil.scratch.server import ScratchServer
 from tests.support import poolers
-from tests.support.pooled import PooledScene, pooled_scene
+from tests.support.pooled import PooledScene, closing_all, pooled_scene
 from tests.support.servers import Database
 from tests.support.vitals import Vitals
 
@@ -68,6 +71,29 @@ def test_a_server_that_is_gone_is_named_as_the_cause(
         client.pgconn.send_query(b"SELECT 1")
         assert "has no server connection for it" in scene.fired().evidence.cause
         client.pgconn.finish()
+
+
+def test_a_pool_whose_place_the_pool_of_another_user_has_is_told_so(
+    vitals: Callable[..., Vitals], start_pooler: poolers.StartPooler, own_server: ScratchServer
+) -> None:
+    """It has no server connection at all, and yet the server is well: nobody is to be sent there."""
+    with psycopg.connect(own_server.dsn(), autocommit=True) as server:
+        for role in (poolers.APPLICATION, poolers.ADMIN):
+            created = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+            server.execute(created.format(sql.Identifier(role), poolers.PASSWORD))
+    with (
+        pooled_scene(
+            vitals, start_pooler, make_conninfo(own_server.dsn(), user=""), QUICK, max_db_connections=1
+        ) as scene,
+        closing_all() as queue,
+        scene.pooler.client() as holder,
+    ):
+        other = queue(scene.pooler.client(user=poolers.ADMIN))
+        holder.execute("BEGIN")  # for which PgBouncer ends the idle connection of the other one
+        other.pgconn.send_query(b"SELECT 1")
+        incident = scene.fired()
+        assert incident.subject == f"pool shop/{poolers.ADMIN}"
+        assert incident.evidence.cause == "All pools of the database together are at max_db_connections (1)."
 
 
 def test_a_pool_that_is_used_well_is_silent(
