@@ -261,7 +261,11 @@ class Memory:
     def give_back(self, unsaved: Unsaved) -> None:
         """The store did not take it."""
         with self._lock:
-            self._anew |= unsaved.anew
+            if self._anew:  # meanwhile: what comes back is of the cluster before
+                return
+            self._anew = unsaved.anew
+            changes = (each for each in unsaved.changes if each.place.database not in self._gone_databases)
+            self._fresh_changes = deque((*changes, *self._fresh_changes), MOST_UNSAVED)
             self._gone_series.update(unsaved.gone_series)
             self._gone_feeds.update(unsaved.gone_feeds)
             self._gone_databases.update(unsaved.gone_databases)
@@ -270,7 +274,6 @@ class Memory:
                 if held is not None:
                     held.fresh = True
             self._fresh_journals.update(each.place for each in unsaved.journals if each.place in self._known)
-            self._fresh_changes = deque((*unsaved.changes, *self._fresh_changes), MOST_UNSAVED)
 
     def _held(self) -> Iterator[tuple[SeriesName, _Held]]:
         for (place, series), group in self._series.items():

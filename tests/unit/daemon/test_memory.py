@@ -256,6 +256,25 @@ def test_what_the_store_did_not_take_is_offered_again() -> None:
     assert memory.take_unsaved(whole=False) is None
 
 
+def test_what_is_over_when_the_store_fails_does_not_come_back() -> None:
+    """Another cluster answered, or a database was dropped, while the store was being written."""
+    for over in ("cluster", "database"):
+        memory = Memory()
+        for second, port in enumerate("12"):
+            memory.take(of_database({"port": port}, "words", "shop", second), WORDS, 7)
+        unsaved = memory.take_unsaved(whole=True)
+        assert unsaved is not None
+        if over == "cluster":
+            memory.take(of_database({"port": "9"}, "words", "shop", 60), WORDS, 8)
+        else:
+            memory.retain({"crm"})
+        memory.give_back(unsaved)
+        again = memory.take_unsaved(whole=True)
+        assert again is not None
+        assert again.changes == ()
+        assert again.anew is (over == "cluster")
+
+
 def test_a_change_is_told_at_once_and_written_without_the_rest() -> None:
     told: list[str] = []
     memory = Memory(lambda: told.append("changed"))
