@@ -26,6 +26,7 @@ OF_DATABASES = 1500  # of these: many databases leave room for what is about the
 MOST_CHANGES = 200  # of one feed and database
 MOST_UNSAVED = 2000  # changes that wait for a store that fails
 UNSEEN = timedelta(days=7)  # that a series is not seen where others are: then it is forgotten
+UNWRITTEN = timedelta(days=1)  # then a journal is written whole: the store may have dropped it as old
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 Group = tuple[Place, str]  # one series of a collector, by key
@@ -150,6 +151,8 @@ class Memory:
         for place in [place for place in self._known if which(place)]:
             del self._known[place]
             self._fresh_journals.discard(place)
+        for place in [place for place in self._read_at if which(place)]:
+            del self._read_at[place]
 
     def _add(self, group: dict[str, _Held], sample: Sample, snapshot: Snapshot[object]) -> None:
         held = group.get(sample.key)
@@ -177,6 +180,8 @@ class Memory:
         before_at, before = self._known.get(place, (at, None))
         if now == before:
             self._known[place] = at, before
+            if at - before_at > UNWRITTEN:
+                self._fresh_journals.add(place)
             return False
         self._known[place] = at, now
         self._fresh_journals.add(place)

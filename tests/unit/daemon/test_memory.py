@@ -89,6 +89,23 @@ def test_a_database_that_is_gone_is_forgotten_wholly() -> None:
     assert {each.place.database for each in unsaved.changes} == {"crm"}
 
 
+def test_databases_that_come_and_go_leave_nothing_behind() -> None:
+    memory = Memory()
+    memory.take(of_database([Sample("a", 1)], "sizes", "shop"), SIZES)
+
+    def held() -> dict[str, int]:
+        return {name: len(value) for name, value in vars(memory).items() if isinstance(value, dict)}
+
+    before = held()
+    for number in range(9):
+        name = f"ci_{number}"
+        for second, port in enumerate("12"):
+            memory.take(of_database([Sample("a", 1)], "sizes", name, second), SIZES)
+            memory.take(of_database({"port": port}, "words", name, second), WORDS)
+        memory.retain({"shop"})
+    assert held() == before
+
+
 def test_of_another_cluster_nothing_is_compared() -> None:
     memory = Memory()
     memory.take(later([Sample("a", 1)], "sizes", 0), SIZES, 7)

@@ -17,6 +17,7 @@ from daemon.memory import Memory
 from daemon.remembering import Remembering
 from pgvigil.model.series import Sample
 from pgvigil.store import Store
+from pgvigil.store.care import Keep
 from tests.support.disks import fill
 from tests.support.polling import poll
 from tests.support.readings import NOW, snapshot
@@ -112,6 +113,23 @@ def test_many_targets_are_saved_in_several_transactions(
     remembering.save()
     _, again = of(store, pool, *targets)
     assert [values(memory, "4") for memory in again.values()] == [[1.0]] * 5
+
+
+def test_a_journal_that_the_store_dropped_as_old_is_written_again(store: Store, pool: Pool) -> None:
+    """A target that was away for longer than the store remembers, and says what it said."""
+    remembering, memories = of(store, pool, "orders")
+    read(memories["orders"], {"a": "1"}, 0)
+    remembering.save()
+    away_s = 31 * 86_400.0
+    assert store.history.load("orders").journals
+    now = NOW + timedelta(seconds=away_s)
+    old = now - timedelta(days=30)
+    store.prune(Keep(resolved_since=old, targets=frozenset({"orders"}), read_since=old))
+    assert store.history.load("orders").journals == []
+    read(memories["orders"], {"a": "1"}, away_s)
+    remembering.save()
+    (kept,) = store.history.load("orders").journals
+    assert (kept.known, kept.seen_at) == ({"a": "1"}, now)
 
 
 def test_what_is_forgotten_is_forgotten_in_the_store(store: Store, pool: Pool) -> None:
