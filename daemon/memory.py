@@ -204,13 +204,14 @@ class Memory:
             self.restored = True
             if None not in (self._cluster, history.cluster) and self._cluster != history.cluster:
                 self._anew = True
+                self._restore_changes((), [each for each in history.journals if IDENTITY in each.known])
                 return
             self._cluster = self._cluster or history.cluster
             for series in history.series:
                 self._restore_series(series)
+            self._restore_changes(history.changes, history.journals)
             for journal in history.journals:
                 self._known.setdefault(journal.place, (journal.seen_at, journal.known))
-            self._restore_changes(history.changes)
 
     def _restore_series(self, kept: KeptSeries) -> None:
         try:
@@ -228,13 +229,37 @@ class Memory:
             self._count += 1
             group[kept.name.key] = _Held(sys.intern(kept.epoch), track, fresh=False)
 
-    def _restore_changes(self, kept: Sequence[KeptChange]) -> None:
+    def _restore_changes(self, kept: Sequence[KeptChange], journals: Sequence[KeptJournal]) -> None:
         since: dict[Place, list[Change]] = {place: list(changes) for place, changes in self._changes.items()}
+        meanwhile = [KeptChange(one.place, each) for one in journals for each in self._meanwhile(one)]
+        self._fresh_changes = deque((*meanwhile, *self._fresh_changes), MOST_UNSAVED)
         self._changes.clear()
-        for each in kept:
+        for each in (*kept, *meanwhile):
             self._changes.setdefault(each.place, deque(maxlen=MOST_CHANGES)).append(each.change)
         for place, changes in since.items():
             self._changes.setdefault(place, deque(maxlen=MOST_CHANGES)).extend(changes)
+
+    def _meanwhile(self, kept: KeptJournal) -> Iterator[Change]:
+        """What changed between the store's last word and our first one, where that came before the store could be read."""
+        if kept.place not in self._known:
+            return
+        at, now = self._known[kept.place]
+        first = dict(now)
+        for change in reversed(self._changes.get(kept.place, ())):
+            at = change.after
+            if change.old is None:
+                first.pop(change.key, None)
+            else:
+                first[change.key] = change.old
+        for key in _different(kept.known, first):
+            yield Change(
+                database=kept.place.database,
+                key=key,
+                old=kept.known.get(key),
+                new=first.get(key),
+                after=min(kept.seen_at, at),
+                at=at,
+            )
 
     def take_unsaved(self, *, whole: bool) -> Unsaved | None:
         """What the store lacks, which counts as saved from now on: the `whole`, or only what changed in journals.

@@ -231,9 +231,26 @@ def test_what_comes_late_from_the_store_goes_before_what_was_read_since() -> Non
     memory.restore(before_a_restart())
     assert [point.value for point in memory.points("sizes", None, "size", "a")] == [0, 1, 5]
     assert [point.value for point in memory.points("sizes", None, "size", "b")] == [5]
-    assert [each.new for each in memory.changes("words", None)] == ["2", "4"]
+    told = [(each.old, each.new, each.after, each.at) for each in memory.changes("words", None)]
+    at = [NOW + timedelta(seconds=second) for second in (0, 1, 60, 61)]
+    assert told == [("1", "2", at[0], at[1]), ("2", "3", at[1], at[2]), ("3", "4", at[2], at[3])]
+    unsaved = memory.take_unsaved(whole=True)
+    assert unsaved is not None
+    assert [each.change.new for each in unsaved.changes] == ["3", "4"]
     memory.take(later({"port": "4"}, "words", 70), WORDS, 7)
-    assert len(memory.changes("words", None)) == 2
+    assert len(memory.changes("words", None)) == 3
+
+
+def test_another_cluster_is_told_although_the_store_came_late() -> None:
+    before, memory = Memory(), Memory()
+    before.take(later({IDENTITY: "7", "timeline": "1"}, "words", 0), WORDS, 7)
+    memory.take(later({IDENTITY: "8", "timeline": "4"}, "words", 60), WORDS, 8)
+    memory.restore(kept_by(before))
+    told = [(each.key, each.old, each.new) for each in memory.changes("words", None)]
+    assert told == [(IDENTITY, "7", "8")]
+    unsaved = memory.take_unsaved(whole=True)
+    assert unsaved is not None
+    assert (unsaved.anew, [each.change.new for each in unsaved.changes]) == (True, ["8"])
 
 
 def test_what_another_cluster_left_behind_is_not_taken_up() -> None:
