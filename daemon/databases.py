@@ -170,6 +170,9 @@ class Databases:
         self._heavy.forget(database)
         self._looked.discard(database)
         self._unreadable.pop(database, None)
+        for lane in self.lanes:
+            for key in [key for key in tuple(lane.missed) if key.partition(" ")[2] == database]:
+                del lane.missed[key]
         for scheduled in self._collectors:
             self._recorder.forget(scheduled.collector.name, database)
             self._stretching.forget(scheduled.collector.name, database)

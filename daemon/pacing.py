@@ -150,6 +150,8 @@ class Cost:
 
     def forget(self, collector: str, database: str | None, *, everywhere: bool) -> None:
         databases = tuple(self._took_s[collector]) if everywhere else (database,)
+        if not everywhere:  # the database is no more
+            self._visit_s.pop(database or "", None)
         for each in databases:
             self._took_s[collector].pop(each, None)
         for known in (self._timeouts, self._long):

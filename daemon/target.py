@@ -224,6 +224,7 @@ class Target:
         ticks = dict(self._server.missed)  # a copy: the clock's thread adds to it
         missed: dict[tuple[str, str | None], int] = {(key, None): n for key, n in ticks.items()}
         self._recorder.missed(missed | self._databases.missed)
+        self._tried -= self._tried - self._recorder.expected  # databases come and go
         if not self._unreachable:
             self._stretching.settle(self._scheduled, self._ticked)
         if not self._unreachable and self._server.busy_s < HANGING_S:

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from daemon.target import Target
 from pgvigil.scratch.server import ScratchServer
 from tests.support.daemons import InProcessDaemon, daemon_in_process
 from tests.support.locks import blocked_session, idle_in_transaction
@@ -101,6 +102,28 @@ def test_what_cannot_be_read_is_unknown_and_what_is_dropped_resolves(
     with daemon_in_process(tmp_path, config) as daemon:
         poll(lambda: states(daemon)["created"] == "resolved", 20)
         assert states(daemon)["revoked"] == "unknown"
+
+
+def test_one_that_is_gone_leaves_nothing_behind(
+    own_server: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server for tests makes a thousand of them a day."""
+    targets: list[Target] = []
+    monkeypatch.setattr("daemon.target.FRESHNESS_S", 1.0)
+    monkeypatch.setattr(
+        "daemon.fleet.Target", lambda *args, **more: targets.append(Target(*args, **more)) or targets[0]
+    )
+    with daemon_in_process(tmp_path, CONFIG.format(dsn=own_server.dsn())) as daemon:
+        make_database(own_server, "ci")
+        (target,) = targets
+        poll(lambda: ("constraints", "ci") in target._tried, 20)
+        for lane in target.lanes:
+            lane.missed["constraints ci"] += 1
+        run(own_server, "DROP DATABASE ci WITH (FORCE)")
+        poll(lambda: "ci" not in daemon.target("shop")["databases"], 20)
+        poll(lambda: "ci" not in {database for _, database in target._tried}, 20)
+        assert ("constraints", "postgres") in target._tried
+        assert [key for lane in target.lanes[1:] for key in lane.missed if "ci" in key] == []
 
 
 HOMES = """

@@ -322,6 +322,26 @@ def test_connecting_to_many_databases_is_a_cost_too(every: dict[str, Scheduled])
     assert pacing.factor(one, "db1")[0] == 6
 
 
+def test_databases_that_come_and_go_leave_nothing_behind(every: dict[str, Scheduled]) -> None:
+    """A server for tests makes a thousand of them a day."""
+    pacing, one = Pacing(), every["constraints"]
+
+    def held() -> int:
+        parts = (vars(part) for part in (pacing, pacing._cost))
+        return sum(len(value) for part in parts for value in part.values() if isinstance(value, dict))
+
+    remains: list[int] = []
+    for number in range(9):
+        name = f"ci_{number}"
+        assert pacing.due(one, name)
+        pacing.visited(name, 0.01)
+        read(pacing, one, 0.01, number, database=name)
+        pacing.failed(("constraints", name), TIMEOUT, at(number))
+        pacing.forget("constraints", name)
+        remains.append(held())
+    assert remains[-1] == remains[0]
+
+
 def test_it_is_a_habit_after_five_rounds_and_no_more_after_five_others(every: dict[str, Scheduled]) -> None:
     """What flickers is not told each time."""
     pacing, one = Pacing(), replace(every["statements"], interval_s=60.0)
