@@ -132,8 +132,10 @@ class Fleet:
 
     @property
     def rule_errors(self) -> Counter[str]:
+        """Of every rule: a counter that begins with its first error has not increased for whoever scrapes it."""
         errors = self._rule_errors.copy()
         for one in self.watched.values():
+            errors.update(dict.fromkeys(one.pipeline.rules, 0))
             errors.update(dict(one.pipeline.rule_errors))  # a copy: lanes add to it
         return errors
 

@@ -45,6 +45,7 @@ def test_a_rule_that_throws_leaves_what_it_said_unknown_and_the_others_at_work(
         idle_in_transaction(database.dsn(), "SELECT 1"),
     ):
         daemon.wait_incident("idle_in_transaction", "firing")
+        assert daemon.metric('pgvigil_rule_errors_total{rule="idle_in_transaction"}') == 0
         defect = True
         unknown = daemon.wait_incident("idle_in_transaction", "unknown")
         assert "the rule failed" in unknown["reason"]
