@@ -65,6 +65,14 @@ CASES: dict[str, Case] = {
         },
         {**SHOP, "collector": "slots"},
     ),
+    "PgvigilDatabaseNotCovered": Case(
+        {'pgvigil_databases_not_covered{target="shop"}': "1x370 2x60"},
+        {  # what nobody can read at any time; a restart begins with none
+            'pgvigil_databases_not_covered{target="shop"}': "2x50 0x1 2x379"
+        },
+        SHOP,
+        at="420m",
+    ),
     "PgvigilCannotTell": flat("pgvigil_outbox_parked", 1, 0, sink="oncall"),
     "PgvigilRuleFails": growing("pgvigil_rule_errors_total", "0x35 1x25", "1x60", rule="slow_query"),
     "PgvigilIncidentCritical": Case(
@@ -242,6 +250,36 @@ def test_a_series_that_vanishes_is_told(alert: str, tmp_path: Path) -> None:
     judge(tmp_path, gone, alert, [])
     blind = firing("PgvigilCollectorBlind", {"target": "shop", "collector": collector})
     judge(tmp_path, gone, "PgvigilCollectorBlind", [blind])
+
+
+def of_databases(**stamps: str) -> dict[str, str]:
+    """A collector that is expected to read each of these databases for as long as it is named here."""
+    labels = 'target="shop", collector="sizes"'
+    found = {f"{INTERVAL}{{{labels}}}": "60x60"}
+    for database, stamp in stamps.items():
+        found[f'{STAMP}{{{labels}, database="{database}"}}'] = stamp
+    return found
+
+
+TICKS = 'pgvigil_collector_skipped_ticks_total{{target="shop", collector="sizes", database="{}"}}'
+
+
+def test_a_database_that_was_dropped_blinds_nobody(tmp_path: Path) -> None:
+    series = of_databases(shop="0+60x60", ci="0+60x20 _x40") | {
+        TICKS.format("shop"): "0x60",
+        TICKS.format("ci"): "0x20 _x40",
+    }
+    judge(tmp_path, series, "PgvigilCollectorBlind", [])
+
+
+def test_a_database_that_is_not_read_since_a_restart_is_told_once(tmp_path: Path) -> None:
+    """While the others of its target are read, and where none is."""
+    blind = firing("PgvigilCollectorBlind", {"target": "shop", "collector": "sizes", "database": "crm"})
+    for more in ({"shop": "0+60x60"}, {}):
+        series = of_databases(crm="0+60x20 _x40", **more) | {
+            TICKS.format(name): "0x60" for name in ("crm", *more)
+        }
+        judge(tmp_path, series, "PgvigilCollectorBlind", [blind])
 
 
 def test_what_the_rules_ask_for_is_exported() -> None:
