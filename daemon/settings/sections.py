@@ -1,10 +1,11 @@
 """The sections of the configuration that are pgvigil's own; those of plug-ins belong to the plug-ins."""
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -33,6 +34,8 @@ Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+_NO_TEXT = "not UTF-8 text"
 
 
 class Section(BaseModel):
@@ -88,7 +91,20 @@ class DaemonSettings(Section):
 
     def api_token(self) -> str:
         """The token that API and page ask for, or "" where they ask for none. Raises OSError."""
-        return "" if self.api_token_file is None else self.api_token_file.read_text(encoding="utf-8").strip()
+        file = self.api_token_file
+        try:
+            return "" if file is None else file.read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:
+            raise OSError(errno.EILSEQ, _NO_TEXT, str(file)) from None
+
+    @model_validator(mode="after")
+    def _token_is_text(self) -> Self:
+        try:
+            self.api_token()
+        except OSError as error:
+            if error.errno == errno.EILSEQ:  # the rest is told of every file
+                raise ValueError(f"api_token_file cannot be read: {_NO_TEXT}") from None
+        return self
 
 
 class MetricsSettings(Section):

@@ -53,12 +53,17 @@ def secret_that_is_not_text(config: Config) -> None:
     config.sinks["oncall"] = 'kind = "slack"\ntoken_file = "/proc/self/exe"\nchannel = "#db"\n'
 
 
+def api_token_that_is_not_text(config: Config) -> None:
+    config.daemon = 'api_token_file = "/proc/self/exe"\n'
+
+
 FAULTS: list[tuple[Callable[[Config], None], str]] = [
     (syntax, "not valid TOML"),
     (unknown_key, "targets[0].colour: unknown key"),
     (unknown_section, "collectors.availabilty: unknown collector"),
     (missing_secret, "sinks.oncall.token_file: cannot be read: No such file"),
     (secret_that_is_not_text, "cannot be read: not UTF-8"),
+    (api_token_that_is_not_text, "api_token_file cannot be read: not UTF-8"),
 ]
 
 
