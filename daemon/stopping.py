@@ -27,7 +27,11 @@ class Budget:
     def run(self, what: str, step: Callable[[], None], *, most_s: float) -> bool:
         """Take a step that may hang (a disk, a lock); False when it was left behind."""
         thread = threading.Thread(target=step, name=f"pgvigil-stop-{what}", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread is to be had: the steps that need none are still taken
+            log.warning("left_behind", what=what, error=str(error))
+            return False
         thread.join(self.left_s(most_s=most_s))
         if thread.is_alive():
             log.warning("left_behind", what=what)

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import pytest
 import structlog
 
 from daemon.board import Board, TargetView
@@ -105,6 +106,20 @@ def test_a_step_that_hangs_is_left_behind_and_named() -> None:
         assert not budget.run("store", lambda: bool(go_on.wait(20)), most_s=0.05)
     go_on.set()
     assert [(one["event"], one["what"]) for one in events] == [("left_behind", "store")]
+
+
+def test_a_step_for_which_there_is_no_thread_does_not_end_the_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container at its limit of processes; what pgvigil must still tell is told."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with structlog.testing.capture_logs() as events:
+        assert not Budget(system_now, 10.0).run("history", lambda: None, most_s=5.0)
+    assert [(one["event"], one["what"]) for one in events] == [("left_behind", "history")]
 
 
 def test_the_status_line_is_for_people() -> None:
