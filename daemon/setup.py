@@ -66,8 +66,8 @@ class Setup:
     def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> None:
         """A reading succeeded: it lacks no privilege, and may show what people should change."""
         with self._lock:
-            self._diagnosis.read(snapshot, collector)
-            self._tell()
+            if self._diagnosis.read(snapshot, collector):
+                self._tell()
 
     def closed_databases(self, names: Collection[str]) -> None:
         """The role may not connect to these."""

@@ -149,20 +149,22 @@ class Diagnosis:
         self._denied = {place: problem for place, problem in self._denied.items() if place in expected}
         self._shown = {place: found for place, found in self._shown.items() if place in expected}
 
-    def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> None:
-        """A reading succeeded: it lacks no privilege, and shows what it shows."""
+    def read(self, snapshot: Snapshot[Any], collector: Collector[Any]) -> bool:
+        """A reading succeeded: it lacks no privilege, and shows what it shows. Whether that can matter: most readings
+        show nothing of the set-up.
+        """
         place = snapshot.collector, snapshot.database
-        self._denied.pop(place, None)
+        was_denied = self._denied.pop(place, None) is not None
         if collector.problems is not None and self._facts is not None:
             found = collector.problems(snapshot, self._facts)
             self._shown[place] = tuple(replace(each, target=self._target) for each in found)
         shows = self._shows.get(snapshot.collector)
         if shows is not None:
             shows(self, snapshot)
+        return was_denied or shows is not None or collector.problems is not None
 
     def closed_databases(self, names: Collection[str]) -> None:
         """To these the role may not connect."""
-        self._closed = frozenset(names)
         self._closed = frozenset(names)
         role = "" if self._facts is None else self._facts.role
         self._put("databases", *(connect_missing(self._target, name, role) for name in sorted(names)))
