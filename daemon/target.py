@@ -298,10 +298,13 @@ class Target:
         """Facts are as old as the connection: an extension that they lack may have been created since."""
         if not scheduled.lacks(session.facts):
             return True
-        if scheduled.lacks(session.rediscover()):
-            return False
-        self._connected(session)
-        return True
+        before = session.facts
+        after = session.rediscover()
+        if (
+            after != before
+        ):  # whatever it is: who looks for one thing must not hide another from those who compare
+            self._connected(session)
+        return not scheduled.lacks(after)
 
     def _lacks(self, collector: Collector[Any], database: str | None) -> None:
         """The extension is not in this database: looked for in the others, then switched off and said once."""

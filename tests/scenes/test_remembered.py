@@ -127,8 +127,8 @@ def test_another_server_under_the_same_name_begins_anew(start_server: StartServe
         set_memory(before, "7MB")
         poll(lambda: changes(tmp_path), 10, message="the change is written at once", interval_s=0.1)
         read(daemon, "database_stats")
-        daemon.reload(QUICK.format(dsn=after.dsn()))
         began = datetime.now(UTC)
+        daemon.reload(QUICK.format(dsn=after.dsn()))
         read(daemon, "settings")
         read(daemon, "database_stats")
         assert daemon.stop() == 0

@@ -40,7 +40,10 @@ def session(two_phase: ScratchServer) -> Iterator[Session]:
 
 
 def prepare(admin: psycopg.Connection[tuple[object, ...]]) -> None:
+    """And let it be older than the rules of this file ask for."""
     admin.execute("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'lost one'")
+    older = "SELECT bool_and(clock_timestamp() - prepared > '5ms') FROM pg_prepared_xacts"
+    poll(lambda: admin.execute(older).fetchone() == (True,), message="it is old enough")
 
 
 def test_it_is_told_with_its_locks_until_it_is_ended(

@@ -232,12 +232,14 @@ def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
 
 def test_secret_files_must_be_readable(errors_of: ErrorsOf, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
-    assert errors_of(
+    none, empty = errors_of(
         TARGET.format("one") + 'password_file = "none"\n[sinks.a]\nkind = "hook"\ntoken_file = "empty"\n'
-    ) == [
-        'pgvigil.toml:4: targets[0].password_file = "none": cannot be read: No such file or directory',
-        'pgvigil.toml:7: sinks.a.token_file = "empty": is empty',
-    ]
+    )
+    # The path is absolute, and cut where the directory of the test is long.
+    assert none.startswith('pgvigil.toml:4: targets[0].password_file = "')
+    assert none.endswith(": cannot be read: No such file or directory")
+    assert empty.startswith('pgvigil.toml:7: sinks.a.token_file = "')
+    assert empty.endswith(": is empty")
 
 
 def test_environment_goes_over_the_file(load_text: Load) -> None:
