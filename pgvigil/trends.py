@@ -4,6 +4,11 @@ Slopes are robust: the median of the slopes between all pairs of points (Theil 1
 dip of less than a quarter of the time does not move. Points are the fewer the older they are, so each stands for the
 time around it: a pair counts as the product of the two. Their uncertainty is the middle 80 % of those slopes: no
 textbook interval, since readings of one server are not independent, but what the past really did.
+
+What grows in bursts (a batch at night, people by day) stands still between them, and pairs within one of its rests say
+nothing of weeks. So pairs count only when they are twice as far apart as the longest rest, and where fewer than two
+such stretches fit into the past that was asked for, more of it is looked at. A growth that is not seen to come again
+even so may as well be over: its slowest rate is none.
 """
 
 from collections.abc import Sequence
@@ -20,6 +25,9 @@ from pgvigil.units import format_duration
 
 FEWEST = 5  # points: a slope through fewer is a guess
 _MOST = 240  # points, evenly thinned: all pairs of them are 30,000 slopes
+_REST = 0.1  # of the mean rate; what grows more slowly rests
+_APART = 2  # rests: so far apart that a pair saw as much work as rest, whenever it began
+_PASTS = (1, 2, 4, 8)  # times the past that was asked for: a day, and at most the week before it
 
 
 class Increase(NamedTuple):
@@ -80,20 +88,60 @@ def increase(points: Sequence[Point], within_s: float) -> Increase | None:
 
 
 def trend(points: Sequence[Point], within_s: float, fewest: int = FEWEST) -> Trend | None:
-    """The robust slope over at most the last `within_s`; None with fewer than `fewest` points."""
+    """The robust slope over at most the last `within_s`, or up to eight times that where growth rests for so long
+    that its rhythm cannot be seen in less; None with fewer than `fewest` points.
+    """
     chosen = recent(points, within_s)
     if len(chosen) < max(fewest, 2) or chosen[-1].at <= chosen[0].at:
         return None
-    span_s = (chosen[-1].at - chosen[0].at).total_seconds()
-    thin = np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST)).astype(int))
-    at_s = np.array([(chosen[i].at - chosen[0].at).total_seconds() for i in thin])
-    values = np.array([chosen[i].value for i in thin], dtype=float)
-    first, second = np.triu_indices(len(thin), k=1)
+    for times in _PASTS:
+        curve = _curve(recent(points, times * within_s))
+        apart_s = _APART * _longest_rest_s(curve)
+        if 2 * apart_s <= curve.at_s[-1]:
+            return _slope(curve, apart_s)
+    slope = _slope(_curve(chosen), 0.0)
+    return slope._replace(low_per_s=min(slope.low_per_s, 0.0))
+
+
+class _Curve(NamedTuple):
+    """Seconds since the first point, and the values."""
+
+    at_s: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+
+def _curve(points: Sequence[Point]) -> _Curve:
+    """Evenly thinned to what can be compared pair by pair."""
+    thin = np.unique(np.linspace(0, len(points) - 1, min(len(points), _MOST)).astype(int))
+    at_s = np.array([(points[i].at - points[0].at).total_seconds() for i in thin])
+    return _Curve(at_s, np.array([points[i].value for i in thin], dtype=float))
+
+
+def _longest_rest_s(curve: _Curve) -> float:
+    """The longest stretch of steps that all grew less than a tenth of the mean; 0 where nothing grew on the whole."""
+    at_s, values = curve
+    mean_per_s = (values[-1] - values[0]) / at_s[-1]
+    if mean_per_s <= 0:
+        return 0.0
+    took_s = np.diff(at_s)
+    longest_s = lasted_s = 0.0
+    for took, rests in zip(took_s, np.diff(values) < _REST * mean_per_s * took_s, strict=True):
+        lasted_s = lasted_s + float(took) if rests else 0.0
+        longest_s = max(longest_s, lasted_s)
+    return longest_s
+
+
+def _slope(curve: _Curve, apart_s: float) -> Trend:
+    """Through the pairs that are at least `apart_s` apart, of which the first and the last are always one."""
+    at_s, values = curve
+    first, second = np.triu_indices(len(at_s), k=1)
+    far = at_s[second] - at_s[first] >= apart_s
+    first, second = first[far], second[far]
     slopes = (values[second] - values[first]) / (at_s[second] - at_s[first])
     stands_for_s = _stands_for_s(at_s)
     weights = stands_for_s[first] * stands_for_s[second]
     low, middle, high = np.quantile(slopes, (0.1, 0.5, 0.9), weights=weights, method="inverted_cdf")
-    return Trend(float(middle), float(low), float(high), len(chosen), span_s)
+    return Trend(float(middle), float(low), float(high), len(at_s), float(at_s[-1]))
 
 
 def _stands_for_s(at_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from collectors.xmin_horizon import Holder
 from pgvigil.model.finding import Finding
 from pgvigil.model.level import Level
 from pgvigil.model.series import Point
+from pgvigil.track import Track
 from tests.support import views
 from tests.support.readings import HOSTILE, NOW, STARTED, assert_harmless, context, snapshot
 
@@ -118,6 +119,20 @@ def test_the_summary_has_what_is_needed_at_night() -> None:
     )
     assert found.subject == "transaction ids"
     assert found.database is None
+
+
+def test_batches_at_night_have_an_end_too() -> None:
+    """Four hours of every twenty-four, as the daemon keeps them: by the hours of rest it would never end."""
+    track, value = Track(), 9e9 - 8 * 4 * 3600 * 10_000
+    for minute in range(8 * 1440 + 1):
+        value += 600_000 if (minute // 60) % 24 in range(2, 6) else 0
+        track.add(NOW - timedelta(minutes=8 * 1440 - minute), value)
+    seen = context(history=lambda _series, _key="": list(track))
+    found = RULE.evaluate(
+        snapshot(reading(database(xids=1_200 * MILLION)), "wraparound"), RULE.params(), seen
+    ).findings
+    assert [each.level for each in found] == [Level.WARNING]
+    assert "; writing stops in 6d14h (5d10h to 8d16h)" in found[0].summary  # by the mean: 6.57 days
 
 
 def test_half_an_hour_must_be_known_before_anything_is_forecast() -> None:
