@@ -143,14 +143,16 @@ class Pipeline:
         self._tell(lambda: self._engine.not_covered(blind, EVERYWHERE, reason, moment))
         self._judge_internal(_AVAILABILITY, availability, 0.0, moment)
 
-    def freshness(self, rows: tuple[Freshness, ...], interval_s: float) -> None:
+    def freshness(
+        self, most_missed: float, rows: Callable[[], tuple[Freshness, ...]], interval_s: float
+    ) -> None:
         """While nothing is behind and nothing was told, the rules are not asked: with 200 targets that would be a
-        tenth of all work. Less than one interval is nothing to any of them.
+        tenth of all work. Less than one interval (`most_missed`) is nothing to any of them.
         """
         rules = {name for name, bound in self._rules.items() if _FRESHNESS in bound.rule.watches}
         told = any(one.rule in rules for one in self._engine.open())
-        if told or any(row.missed >= 1.0 for row in rows):
-            self._judge_internal(_FRESHNESS, rows, interval_s, self._now())
+        if told or most_missed >= 1.0:
+            self._judge_internal(_FRESHNESS, rows(), interval_s, self._now())
 
     def server_changed(self, moment: Moment) -> None:
         """Restarted, or another one in its place: incidents of its sessions are at an end."""

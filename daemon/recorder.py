@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -126,21 +126,31 @@ class Recorder:
                 if before is not None and before.missed_ticks != ticks:
                     self._collectors[key] = replace(before, missed_ticks=ticks)
 
-    def freshness(self, moment: Moment) -> tuple[Freshness, ...]:
-        """How far behind each expected reading is, by the monotonic clock."""
+    def most_missed(self, moment: Moment) -> float:
+        """By how many intervals the expected reading that is farthest behind is so, by the monotonic clock."""
         with self._lock:
-            due = ((key, view) for key, view in self._collectors.items() if key not in self._excused)
-            return tuple(self._behind(key, view, moment) for key, view in due)
+            return max((missed for _, missed in self._missed(moment)), default=0.0)
 
-    def _behind(self, key: Key, view: CollectorView, moment: Moment) -> Freshness:
-        return Freshness(
-            collector=view.collector,
-            database=view.database,
-            interval_s=view.interval_s,
-            last_success_at=view.last_success_at,
-            missed=max(0.0, (moment.mono_s - self._fresh_mono_s[key]) / view.interval_s - 1.0),
-            failure=view.last_failure,
-        )
+    def freshness(self, moment: Moment) -> tuple[Freshness, ...]:
+        """How far behind each expected reading is."""
+        with self._lock:
+            return tuple(
+                Freshness(
+                    collector=view.collector,
+                    database=view.database,
+                    interval_s=view.interval_s,
+                    last_success_at=view.last_success_at,
+                    missed=missed,
+                    failure=view.last_failure,
+                )
+                for view, missed in self._missed(moment)
+            )
+
+    def _missed(self, moment: Moment) -> Iterator[tuple[CollectorView, float]]:
+        for key, view in self._collectors.items():
+            if key not in self._excused:
+                late_s = moment.mono_s - self._fresh_mono_s[key] - view.interval_s
+                yield view, max(0.0, late_s / view.interval_s)
 
     def resumed(self, moment: Moment) -> None:
         """The target answers again: what it could not be asked meanwhile is not the collectors' delay."""

@@ -1,7 +1,7 @@
 """What pacing decides, brought to the ticks, the readings, the board, the log and the set-up problems of one target."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 
 from daemon.pacing import Pacing
 from daemon.reading import Scheduled
-from daemon.recorder import Recorder
+from daemon.recorder import Key, Recorder
 from daemon.setup import Setup
 from pgvigil.model.failure import Failure
 from pgvigil.model.moment import Moment
@@ -31,6 +31,9 @@ class Stretching:
         self._pacing = Pacing()
         self._told = self._pacing.stretch
         self._slow: dict[str, Problem] = {}
+        self._settled: frozenset[Key] = frozenset()
+        self._settled_for: Mapping[str, Scheduled] = {}
+        self._unsettled: set[str] = set()  # collectors whose readings came, or did not, since
 
     def due(self, scheduled: Scheduled, database: str | None = None) -> bool:
         """A tick of the collector came: whether it is to be read now, or later because its interval is stretched."""
@@ -45,6 +48,7 @@ class Stretching:
     def succeeded(self, scheduled: Scheduled, snapshot: Snapshot[Any]) -> None:
         """A reading came; `scheduled` has the interval that is configured."""
         with self._lock:
+            self._unsettled.add(snapshot.collector)
             self._pacing.succeeded(scheduled, snapshot)
 
     def visited(self, database: str, took_s: float) -> None:
@@ -55,6 +59,7 @@ class Stretching:
     def failed(self, collector: str, database: str | None, failure: Failure, moment: Moment) -> None:
         """A reading did not come, of a target that is not down."""
         with self._lock:
+            self._unsettled.add(collector)
             self._pacing.failed((collector, database), failure, moment)
 
     def watched_again(self, moment: Moment) -> None:
@@ -65,6 +70,7 @@ class Stretching:
     def forget(self, collector: str, database: str | None) -> None:
         """The database is no more."""
         with self._lock:
+            self._unsettled.add(collector)
             self._pacing.forget(collector, database)
 
     def leave_off(self, collector: str) -> None:
@@ -77,17 +83,30 @@ class Stretching:
         """Every few seconds, while the target is watched: let go what is quiet, and show what is in force."""
         with self._lock:
             self._pacing.relax(moment)
-            for collector, database in self._recorder.expected:
-                one = scheduled.get(collector)
-                if one is not None:
+            for name, databases in self._changed(scheduled).items():
+                one = scheduled[name]
+                for database in databases:
                     factor, reason = self._pacing.factor(one, database)
-                    self._recorder.pace(collector, database, factor, reason, moment)
-            for one in scheduled.values():
-                self._judge(one)
+                    self._recorder.pace(name, database, factor, reason, moment)
+                self._judge(one, databases)
             slow = tuple(self._slow.values())
             before, self._told = self._told, self._pacing.stretch
         self._setup.paced(slow)
-        self._tell(before.factor)
+        if before != self._told:
+            self._tell(before.factor)
+
+    def _changed(self, scheduled: Mapping[str, Scheduled]) -> dict[str, list[str | None]]:
+        """The databases of each collector for which something else may hold than the last time."""
+        expected = self._recorder.expected
+        again = {name for name, _ in expected ^ self._settled} | self._unsettled
+        if self._pacing.stretch != self._told or scheduled is not self._settled_for:
+            again = {*scheduled}
+        self._settled, self._settled_for, self._unsettled = expected, scheduled, set()
+        found: dict[str, list[str | None]] = {name: [] for name in again if name in scheduled}
+        for name, database in expected:
+            if name in found:
+                found[name].append(database)
+        return found
 
     def _tell(self, before: int) -> None:
         stretch = self._told
@@ -99,9 +118,8 @@ class Stretching:
             log.info("intervals_as_configured", target=self._target)
         self._recorder.publish(stretch=stretch)
 
-    def _judge(self, scheduled: Scheduled) -> None:
+    def _judge(self, scheduled: Scheduled, databases: Sequence[str | None]) -> None:
         name = scheduled.collector.name
-        databases = [database for collector, database in self._recorder.expected if collector == name]
         habits = [self._pacing.habit(scheduled, database) for database in databases]
         if any(habits):
             self._slow[name] = self._problem(scheduled, databases)

@@ -1,10 +1,11 @@
 """What the heaviest statements did in the last minutes, for people who look now."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
 from itertools import chain
+from typing import NamedTuple
 
 from pgvigil.model.snapshot import Delta
 from pgvigil.postgres.frames import Frame
@@ -52,6 +53,16 @@ class _Interval:
     heaviest: Frame
 
 
+class _Sum(NamedTuple):
+    userid: int
+    calls: int
+    exec_ms: float
+    rows: int
+
+
+_NOTHING = _Sum(0, 0, 0.0, 0)
+
+
 class Recent:
     """Of one target; `take` every delta in turn. Not the sticky top: who looks now asks what is heavy now.
 
@@ -84,21 +95,26 @@ class Recent:
             return None
         first, last = self._intervals[0], self._intervals[-1]
         exec_s = sum(interval.exec_s for interval in self._intervals)
-        spent = sorted(self._spent(exec_s), key=lambda each: -each.exec_s)[: self._size]
-        return Window(first.since, last.until, self._elapsed_s(), exec_s, tuple(spent))
+        heaviest = nlargest(self._size, self._sums().items(), key=lambda item: item[1].exec_ms)
+        spent = tuple(_spent(member, summed, exec_s) for member, summed in heaviest)
+        return Window(first.since, last.until, self._elapsed_s(), exec_s, spent)
 
     def _elapsed_s(self) -> float:
         return sum(interval.elapsed_s for interval in self._intervals)
 
-    def _spent(self, all_exec_s: float) -> Iterator[Spent]:
+    def _sums(self) -> dict[Member, _Sum]:
         """Roles and nesting are added up."""
-        sums: dict[Member, tuple[int, int, float, int]] = {}
+        sums: dict[Member, _Sum] = {}
         kept = (
             zip(*(each.heaviest[name].tolist() for name in _COLUMNS), strict=True) for each in self._intervals
         )
         for dbid, queryid, userid, calls, exec_ms, rows in chain.from_iterable(kept):
-            _, calls_then, exec_ms_then, rows_then = sums.get((dbid, queryid), (0, 0, 0.0, 0))
-            sums[dbid, queryid] = (userid, calls_then + calls, exec_ms_then + exec_ms, rows_then + rows)
-        for (dbid, queryid), (userid, calls, exec_ms, rows) in sums.items():
-            share = exec_ms / 1000 / all_exec_s if all_exec_s > 0 else None
-            yield Spent(dbid, queryid, userid, calls, exec_ms / 1000, rows, share)
+            then = sums.get((dbid, queryid), _NOTHING)
+            sums[dbid, queryid] = _Sum(userid, then.calls + calls, then.exec_ms + exec_ms, then.rows + rows)
+        return sums
+
+
+def _spent(member: Member, summed: _Sum, all_exec_s: float) -> Spent:
+    exec_s = summed.exec_ms / 1000
+    share = exec_s / all_exec_s if all_exec_s > 0 else None
+    return Spent(*member, summed.userid, summed.calls, exec_s, summed.rows, share)
