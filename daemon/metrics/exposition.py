@@ -1,6 +1,7 @@
 """The text of /metrics: rendered per target and section when that changes, joined at the scrape."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,16 +28,16 @@ class Exposition:
         with self._lock:
             views = self._board.targets
             self._forget({view.name for view in views})
-            families: dict[str, list[str]] = {}
+            families: defaultdict[str, list[str]] = defaultdict(list)
             for view in views:
                 for section in SECTIONS:
                     for header, samples in self._rendered(view, section):
-                        families.setdefault(header, []).append(samples)
+                        families[header].append(samples)
                 for each in view.vitals:
-                    families.setdefault(each.header, []).append(each.samples)
+                    families[each.header].append(each.samples)
         for family in self._own():
             header, samples = split(family)
-            families.setdefault(header, []).append(samples)
+            families[header].append(samples)
         return "".join(
             header + "".join(samples) for header, samples in families.items() if any(samples)
         ).encode()

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
-from daemon.board import TargetView
+from daemon.board import CollectorView, TargetView
 from pgvigil.model.incident import State
 
 
@@ -62,15 +62,45 @@ def _health(view: TargetView) -> Sequence[Metric]:
     return [*families, problems, unread, stretch]
 
 
-def _collectors(view: TargetView) -> Sequence[Metric]:
-    labels = ["target", "collector", "database"]
-    success = _gauge("collector_last_success_timestamp_seconds", "When the collector last succeeded.", labels)
-    duration = _gauge(
-        "collector_duration_seconds", "How long the last success took, waiting included.", labels
+_QUICK_S = 60.0  # most readings are rarer: what tells of them is rendered as rarely as they come
+_READING = ("target", "collector", "database")
+
+
+def _quick(view: TargetView) -> Sequence[CollectorView]:
+    return tuple(item for item in view.collectors if item.interval_s <= _QUICK_S)
+
+
+def _rare(view: TargetView) -> Sequence[CollectorView]:
+    return tuple(item for item in view.collectors if item.interval_s > _QUICK_S)
+
+
+def _readings(target: str, items: Sequence[CollectorView]) -> Sequence[Metric]:
+    success = _gauge(
+        "collector_last_success_timestamp_seconds", "When the collector last succeeded.", _READING
     )
-    errors = _counter("collector_errors", "Failed readings, by class.", [*labels, "reason"])
+    duration = _gauge(
+        "collector_duration_seconds", "How long the last success took, waiting included.", _READING
+    )
+    for item in items:
+        if item.last_success_at is not None and item.last_duration_s is not None:
+            key = (target, item.collector, item.database or "")
+            success.add_metric(key, item.last_success_at.timestamp())
+            duration.add_metric(key, item.last_duration_s)
+    return [success, duration]
+
+
+def _counted(view: TargetView) -> Any:
+    """What does not change when all is well."""
+    return tuple(
+        (item.collector, item.database, item.interval_s, item.missed_ticks, item.errors)
+        for item in view.collectors
+    )
+
+
+def _counts(view: TargetView) -> Sequence[Metric]:
+    errors = _counter("collector_errors", "Failed readings, by class.", [*_READING, "reason"])
     missed = _counter(
-        "collector_skipped_ticks", "Ticks that came while the reading before was still due.", labels
+        "collector_skipped_ticks", "Ticks that came while the reading before was still due.", _READING
     )
     interval = _gauge(
         "collector_interval_seconds",
@@ -81,15 +111,12 @@ def _collectors(view: TargetView) -> Sequence[Metric]:
     for item in view.collectors:
         intervals[item.collector] = max(item.interval_s, intervals.get(item.collector, 0.0))
         key = [view.name, item.collector, item.database or ""]
-        if item.last_success_at is not None and item.last_duration_s is not None:
-            success.add_metric(key, item.last_success_at.timestamp())
-            duration.add_metric(key, item.last_duration_s)
         for reason, count in item.errors.items():
             errors.add_metric([*key, reason], count)
         missed.add_metric(key, item.missed_ticks)
     for collector, interval_s in intervals.items():
         interval.add_metric([view.name, collector], interval_s)
-    return [success, duration, errors, missed, interval]
+    return [errors, missed, interval]
 
 
 def _incidents(view: TargetView) -> Sequence[Metric]:
@@ -143,7 +170,9 @@ def _statements(view: TargetView) -> Sequence[Metric]:
 
 SECTIONS = (
     Section("health", lambda v: (v.up, v.facts, v.problems, v.not_covered, v.stretch), _health),
-    Section("collectors", lambda v: v.collectors, _collectors),
+    Section("quick readings", _quick, lambda v: _readings(v.name, _quick(v))),
+    Section("rare readings", _rare, lambda v: _readings(v.name, _rare(v))),
+    Section("counts", _counted, _counts),
     Section("incidents", lambda v: v.incidents, _incidents),
     Section(
         "sessions", lambda v: (v.sessions, v.waiters, v.longest_wait_s, v.oldest_transaction_at), _sessions

@@ -1,5 +1,6 @@
 """One family as Prometheus text."""
 
+import sys
 from collections.abc import Iterator
 
 from prometheus_client import generate_latest
@@ -17,7 +18,7 @@ class _One:
 
 
 def split(family: Metric) -> tuple[str, str]:
-    """The family's two header lines and its sample lines."""
+    """The family's two header lines, of which all targets share one copy, and its sample lines."""
     text = generate_latest(_One(family)).decode()
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[:2]), "".join(lines[2:])
+    end = text.index("\n", text.index("\n") + 1) + 1
+    return sys.intern(text[:end]), text[end:]
