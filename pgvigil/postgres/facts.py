@@ -1,5 +1,6 @@
-"""What a server is: asked after every connect, in three cheap statements."""
+"""What a server is: asked after every connect, in two or three cheap statements."""
 
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -101,22 +102,27 @@ class _Server(NamedTuple):
     kept: list[str]
 
 
-def discover(channel: Channel, timeout_s: float) -> Facts:
-    """Raises ReadError."""
+_MOST_KNOWN = 2048  # servers and sets of extensions; the answers are shared
+_known: dict[tuple[Any, ...], Mapping[str, frozenset[str]]] = {}
+_lock = threading.Lock()
+
+
+def discover(channel: Channel, timeout_s: float, *, anew: bool = False) -> Facts:
+    """Raises ReadError. `anew`: nothing that is known from an earlier connection is trusted."""
     server = channel.ask(
         _SERVER,
         {"names": list(SETTINGS), "marks": list(services.MARKS), "kept": list(services.KEPT)},
         timeout_s,
         lambda cursor: _Server._make(*cursor.fetchall()),
     )
-    columns = channel.ask(_COLUMNS, None, timeout_s, lambda cursor: tuple(cursor.fetchall()))
+    system_identifier = _system_identifier(channel, timeout_s)
     settings = {pair[0]: pair[1] for pair in server.settings}
     service, service_roles = services.recognised(server.marks, aurora=server.aurora)
     return Facts(
         version_num=server.version_num,
         version=server.version,
         database=server.database,
-        system_identifier=_system_identifier(channel, timeout_s),
+        system_identifier=system_identifier,
         in_recovery=server.in_recovery,
         started_at=server.started_at,
         role=server.role,
@@ -125,7 +131,7 @@ def discover(channel: Channel, timeout_s: float) -> Facts:
         max_connections=int(settings["max_connections"]),
         reserved_connections=sum(int(settings.get(name, 0)) for name in _RESERVED),
         extensions={name: (schema, version) for name, schema, version in server.extensions},
-        columns=_shared(tuple((relation, tuple(names)) for relation, names in columns)),
+        columns=_columns(channel, timeout_s, server, system_identifier, anew=anew),
         settings=settings,
         service=service,
         service_roles=service_roles,
@@ -141,6 +147,27 @@ def _system_identifier(channel: Channel, timeout_s: float) -> int | None:
         if error.failure.kind in {FailureKind.PRIVILEGE, FailureKind.UNDEFINED}:
             return None
         raise
+
+
+def _columns(
+    channel: Channel, timeout_s: float, server: _Server, system_identifier: int | None, *, anew: bool
+) -> Mapping[str, frozenset[str]]:
+    """Asked once of a server as it was started, for each set of extensions: the answer has 3,000 names, and all
+    its databases are visited again and again. Where that no longer holds an undefined column says so.
+    """
+    extensions = tuple(sorted(map(tuple, server.extensions)))
+    key = (system_identifier, server.started_at, server.version, extensions)
+    with _lock:
+        known = None if anew or system_identifier is None else _known.get(key)
+    if known is not None:
+        return known
+    found = channel.ask(_COLUMNS, None, timeout_s, lambda cursor: tuple(cursor.fetchall()))
+    columns = _shared(tuple((relation, tuple(names)) for relation, names in found))
+    with _lock:
+        _known[key] = columns
+        while len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
+    return columns
 
 
 @lru_cache(maxsize=64)

@@ -30,8 +30,8 @@ class Session:
         self._timeout_s = limits.statement_s
         self._facts = self._discover()
 
-    def _discover(self) -> Facts:
-        return facts_module.discover(self._channel, self._limits.statement_s)
+    def _discover(self, *, anew: bool = False) -> Facts:
+        return facts_module.discover(self._channel, self._limits.statement_s, anew=anew)
 
     @property
     def facts(self) -> Facts:
@@ -89,7 +89,7 @@ class Session:
 
     def rediscover(self) -> Facts:
         """Asks for the facts again, as after an undefined column: an extension may have been updated."""
-        self._facts = self._discover()
+        self._facts = self._discover(anew=True)
         return self._facts
 
     def interrupt(self) -> None:
@@ -112,7 +112,7 @@ class ConsoleSession(Session):
         self._role = role
         super().__init__(channel, limits)
 
-    def _discover(self) -> Facts:
+    def _discover(self, *, anew: bool = False) -> Facts:  # noqa: ARG002 - there is nothing that it would keep
         return console.discover(self._console, self._role, self._limits.statement_s)
 
     def rows(self, query: Query[Any], parameters: Parameters = None) -> tuple[Any, ...]:

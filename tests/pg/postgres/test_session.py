@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from psycopg import sql
 
 from collectors.availability import COLLECTOR
 from pgvigil.model.failure import FailureKind
+from pgvigil.postgres.channel import Channel
 from pgvigil.postgres.dsn import Dsn
 from pgvigil.postgres.errors import ReadError
 from pgvigil.postgres.frames import FrameError
@@ -109,6 +110,37 @@ def test_rediscovery_sees_an_extension_that_came_later(session: Session, each_da
     each_database.execute("CREATE EXTENSION pg_stat_statements")
     assert session.rediscover().has("pg_stat_statements.queryid")
     assert "pg_stat_statements" in session.facts.extensions
+
+
+def test_columns_are_asked_for_once_and_again_when_one_is_missing(
+    session: Session, each_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its databases are connected to every minute, and the answer has thousands of names."""
+    asked: list[str] = []
+    ask = Channel.ask
+
+    def counted(channel: Channel, text: str, *others: Any, **options: Any) -> Any:
+        asked.append(text)
+        return ask(channel, text, *others, **options)
+
+    monkeypatch.setattr(Channel, "ask", counted)
+
+    def looked() -> bool:
+        found = any("pg_attribute" in text for text in asked)
+        asked.clear()
+        return found
+
+    again = connect(Dsn.parse(each_database.dsn()))
+    assert asked
+    assert not looked()
+    assert again.facts.columns == session.facts.columns
+    again.rediscover()
+    assert looked()
+    each_database.execute("CREATE EXTENSION pg_stat_statements")
+    with_more = connect(Dsn.parse(each_database.dsn()))
+    assert with_more.facts.has("pg_stat_statements.queryid")
+    again.close()
+    with_more.close()
 
 
 def test_databases_are_listed_with_what_keeps_us_out(session: Session) -> None:
