@@ -17,7 +17,7 @@ from daemon.names import Names
 from daemon.reading import own_reading
 from daemon.recorder import Recorder
 from daemon.statements import Statements, reading_of
-from pgvigil.model.availability import Availability, Freshness
+from pgvigil.model.availability import Availability
 from pgvigil.model.facts import Facts
 from pgvigil.model.failure import Failure
 from pgvigil.model.finding import Judgement
@@ -143,16 +143,16 @@ class Pipeline:
         self._tell(lambda: self._engine.not_covered(blind, EVERYWHERE, reason, moment))
         self._judge_internal(_AVAILABILITY, availability, 0.0, moment)
 
-    def freshness(
-        self, most_missed: float, rows: Callable[[], tuple[Freshness, ...]], interval_s: float
-    ) -> None:
-        """While nothing is behind and nothing was told, the rules are not asked: with 200 targets that would be a
-        tenth of all work. Less than one interval (`most_missed`) is nothing to any of them.
+    def freshness(self, moment: Moment, interval_s: float) -> None:
+        """Judge how far behind the readings were at `moment`.
+
+        While nothing is behind and nothing was told, the rules are not asked: with 200 targets that would be a
+        tenth of all work. Less than one interval is nothing to any of them.
         """
         rules = {name for name, bound in self._rules.items() if _FRESHNESS in bound.rule.watches}
         told = any(one.rule in rules for one in self._engine.open())
-        if told or most_missed >= 1.0:
-            self._judge_internal(_FRESHNESS, rows(), interval_s, self._now())
+        if told or self._recorder.most_missed(moment) >= 1.0:
+            self._judge_internal(_FRESHNESS, self._recorder.freshness(moment), interval_s, self._now())
 
     def server_changed(self, moment: Moment) -> None:
         """Restarted, or another one in its place: incidents of its sessions are at an end."""

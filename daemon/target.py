@@ -228,8 +228,7 @@ class Target:
         if not self._unreachable:
             self._stretching.settle(self._scheduled, self._ticked)
         if not self._unreachable and self._server.busy_s < HANGING_S:
-            most = self._recorder.most_missed(self._ticked)
-            self._pipeline.freshness(most, partial(self._recorder.freshness, self._ticked), FRESHNESS_S)
+            self._pipeline.freshness(self._ticked, FRESHNESS_S)
         self._recorder.publish()
 
     def _tick_summary(self) -> None:
