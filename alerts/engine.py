@@ -51,8 +51,9 @@ class IncidentStore(Protocol):
     def commit(
         self, transitions: Sequence[Transition], wants: Sequence[Want], done: Sequence[Action] = ()
     ) -> list[Incident]:
-        """Write all or nothing, with the actions of people that led there; the incidents as stored, in the order of `transitions`, with their ids.
+        """Write all or nothing, with the actions of people that led there.
 
+        Returns the incidents as stored, in the order of `transitions`, with their ids.
         Every sink that was ever to reflect an incident must reflect its new version too, wanted here or not:
         `wants` names only those that the routes name today.
         """

@@ -300,9 +300,7 @@ class Target:
             return True
         before = session.facts
         after = session.rediscover()
-        if (
-            after != before
-        ):  # whatever it is: who looks for one thing must not hide another from those who compare
+        if after != before:  # in anything: those who compare must hear of it
             self._connected(session)
         return not scheduled.lacks(after)
 

@@ -21,6 +21,10 @@ from pgvigil.plugins import LaneKind, Peer
 from pgvigil.postgres.session import Session
 from pgvigil.store import Store
 from tests.support import throwaway
+from tests.support.polling import poll
+
+Readings = Mapping[str, Snapshot[Any]]
+Until = Callable[[Readings], object]
 
 PLUGINS = Plugins.installed()
 _NOT_JUDGED = {"threshold", *throwaway.NOT_JUDGED}
@@ -61,19 +65,34 @@ class Vitals(Stage):
             if name in feeds and each.fits(kind)
         }
 
-    def look(self, session: Session, *, after_s: float = 0.0) -> dict[str, Snapshot[Any]]:
+    def look(self, session: Session, *, after_s: float = 0.0, until: Until | None = None) -> Readings:
         """After `after_s` read everything that the rules watch on `session`, and judge it; the readings by collector.
 
-        Collectors of databases read the session's database, those of the server the whole server.
+        Collectors of databases read the session's database, those of the server the whole server. What a server counts
+        can be seen a moment later, before 15 up to a second: with `until` it is read anew, at the same moment of the
+        test's clock, until that is true of the readings, and only those are judged.
         """
         self.wait(after_s)
         self.pipeline.facts = session.facts
+        taken = self._read(session) if until is None else self._read_until(session, until)
+        for snapshot in taken.values():
+            self.take(snapshot, session)
+        return taken
+
+    def _read_until(self, session: Session, until: Until) -> Readings:
+        def wanted() -> Readings | None:
+            taken = self._read(session)
+            return taken if until(taken) else None
+
+        return poll(wanted, message="the readings show what the scene staged") or {}
+
+    def _read(self, session: Session) -> Readings:
         taken: dict[str, Snapshot[Any]] = {}
         for name, scheduled in self.collectors.items():
             if scheduled.lacks(session.facts) is None:
                 server = scheduled.collector.lane is LaneKind.SERVER
                 database = None if server else session.facts.database
-                taken[name] = self.take(read(self.target, scheduled, database, session, self.now), session)
+                taken[name] = read(self.target, scheduled, database, session, self.now)
         return taken
 
     def take(self, snapshot: Snapshot[Any], session: Session) -> Snapshot[Any]:

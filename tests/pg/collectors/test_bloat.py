@@ -6,6 +6,7 @@ import pytest
 
 from collectors.bloat import COLLECTOR, HIDDEN, NEVER, STALE, Bloat
 from pgvigil.postgres.session import Session
+from tests.support.counting import vacuum_analyze
 from tests.support.polling import poll
 from tests.support.servers import Database
 from tests.support.watching import ROLE, psql
@@ -27,19 +28,9 @@ def shop(each_database: Database) -> Database:
         f" FROM generate_series(1, {ROWS}) AS i; CREATE UNIQUE INDEX texts_note ON texts (note, id);"
         "CREATE UNIQUE INDEX texts_lower ON texts (lower(note), id);"
     )
-    analyzed(each_database, "fixed")
-    analyzed(each_database, "texts")
+    vacuum_analyze(each_database, "fixed")
+    vacuum_analyze(each_database, "texts")
     return each_database
-
-
-def analyzed(shop: Database, table: str) -> None:
-    """Vacuumed and analyzed, and counted so: up to 14 the counters of what was before may arrive after it."""
-
-    def counted() -> bool:
-        shop.execute(f"VACUUM ANALYZE {table}")
-        return shop.execute(f"SELECT pg_stat_get_mod_since_analyze('{table}'::regclass)") == [(0,)]
-
-    poll(counted, message=f"{table} is analyzed", interval_s=0.2)
 
 
 @pytest.fixture
@@ -86,7 +77,7 @@ def test_with_the_grant_texts_nulls_and_expressions_are_told_too(reader: Session
 
 def test_after_most_rows_are_gone_most_of_it_is_bloat(reader: Session, shop: Database) -> None:
     shop.execute("DELETE FROM fixed WHERE id % 10 <> 0 AND id < 59000")
-    analyzed(shop, "fixed")
+    vacuum_analyze(shop, "fixed")
     found = read(reader)
     assert found["fixed"].percent == pytest.approx(88, abs=4)
     assert found["fixed_id"].percent == pytest.approx(88, abs=5)
@@ -97,7 +88,7 @@ def test_after_most_rows_are_gone_most_of_it_is_bloat(reader: Session, shop: Dat
 def test_a_lower_fill_factor_is_no_bloat(reader: Session, shop: Database) -> None:
     shop.execute("ALTER TABLE fixed SET (fillfactor = 50)")
     shop.execute("VACUUM FULL fixed")
-    analyzed(shop, "fixed")
+    vacuum_analyze(shop, "fixed")
     assert read(reader)["fixed"].percent < 5
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from pgvigil.model.level import Level
 from pgvigil.postgres.session import Session
+from tests.support.counting import vacuum_analyze
 from tests.support.servers import Database
 from tests.support.vitals import Vitals
 
@@ -19,7 +20,7 @@ def shop(database: Database) -> Database:
         "CREATE TABLE orders (id bigint PRIMARY KEY, key uuid UNIQUE) WITH (autovacuum_enabled = off);"
         "INSERT INTO orders SELECT i, md5(i::text)::uuid FROM generate_series(1, 60000) AS i"
     )
-    database.execute("VACUUM ANALYZE orders")
+    vacuum_analyze(database, "orders")
     return database
 
 
@@ -28,7 +29,7 @@ def test_an_index_that_its_entries_have_left_is_told_until_the_step_is_done(
 ) -> None:
     seen = vitals({"index_bloat": SMALL})
     shop.execute("DELETE FROM orders WHERE id % 10 <> 0")
-    shop.execute("VACUUM ANALYZE orders")
+    vacuum_analyze(shop, "orders")
     seen.look(reader)
     told = seen.firing["index public.orders_pkey"]
     assert told.severity is Level.WARNING
