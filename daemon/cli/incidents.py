@@ -23,6 +23,7 @@ from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
 app = command_app("List incidents and show one with its history.", group=True)
+Number = Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")]
 OPEN = tuple(state for state in State if state is not State.RESOLVED)
 
 
@@ -55,7 +56,7 @@ def list_incidents(
 
 @app.command()
 def show(
-    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    incident: Number,
     *,
     config: ConfigFile = DEFAULT_CONFIG,
     json: AsJson = False,
@@ -73,7 +74,7 @@ def show(
 
 @app.command()
 def why(
-    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    incident: Number,
     *,
     config: ConfigFile = DEFAULT_CONFIG,
     json: AsJson = False,
@@ -98,7 +99,7 @@ def why(
 
 @app.command()
 def ack(
-    incident: Annotated[str, typer.Argument(help="Its number, such as INC-7 or 7.")],
+    incident: Number,
     *,
     config: ConfigFile = DEFAULT_CONFIG,
     undo: Annotated[bool, typer.Option("--undo", help="Say that nobody looks after it any more.")] = False,

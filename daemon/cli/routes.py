@@ -100,17 +100,18 @@ def _lines(incident: Incident, steps: Sequence[Step], recipients: Sequence[Recip
     labels = "".join(f", {key}={value}" for key, value in incident.labels)
     place = incident.target if incident.database is None else f"{incident.database} on {incident.target}"
     yield f"{incident.peak.word} incident of {incident.rule} in {place}{labels}"
-    yield from (f"  route {number}: {said(step)}" for number, step in enumerate(steps, 1))
-    if recipients and not any(step.taken for step in steps):
-        yield (
-            "  no route takes it: it goes to every sink"
-            if steps
-            else "  there are no routes: it goes to every sink"
-        )
+    yield from (f"  {line}" for line in path_lines(steps, recipients))
     if not recipients:
         yield "told to nobody; it is on the page, in the API and in `pgvigil incidents list`"
     for one in recipients:
         yield f"told to {one.sink}" + (f", calling {one.mention}" if one.mention else "")
+
+
+def path_lines(steps: Sequence[Step], recipients: Sequence[Recipient]) -> Iterator[str]:
+    """Each route with what became of it, and why every sink hears of it where none was taken."""
+    yield from (f"route {number}: {said(step)}" for number, step in enumerate(steps, 1))
+    if recipients and not any(step.taken for step in steps):
+        yield f"{'no route takes it' if steps else 'there are no routes'}: it goes to every sink"
 
 
 def said(step: Step) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from alerts.outbox.acts import acts
 from alerts.render import magnitude
 from alerts.routes import Recipient, Router, Step, path
-from daemon.cli.routes import said, step_object
+from daemon.cli.routes import path_lines, step_object
 from daemon.jsonable import stamp
 from daemon.settings import Settings
 from pgvigil.model.delivery import Delivery, DeliveryStatus
@@ -135,15 +135,9 @@ class Chain:
 
     def _routes(self) -> Iterator[str]:
         steps, recipients = self._path(), self._recipients()
-        yield from (f"route {number}: {said(step)}" for number, step in enumerate(steps, 1))
-        if recipients and not any(step.taken for step in steps):
-            yield (
-                "no route takes it: it goes to every sink"
-                if steps
-                else "there are none: it goes to every sink"
-            )
+        yield from path_lines(steps, recipients)
         if not recipients and not steps:
-            yield "there are none, and no sink"
+            yield "there are no routes, and no sink"
 
     def _delivered(self) -> Iterator[str]:
         yield from self._unheard()

@@ -15,6 +15,7 @@ from daemon.demo.fake_slack import FakeSlack
 from pgvigil.scratch import binaries
 from pgvigil.scratch.server import ScratchServer
 from tests.bench.wide import fill
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.fakes import Fakes, fakes_of
 
@@ -47,12 +48,7 @@ for = "2s"
 [rules.collector_stale]
 warning = 30
 critical = 60
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
+{sink}
 [[routes]]
 sinks = ["oncall"]
 """
@@ -78,7 +74,7 @@ class Stage:
     aux: ScratchServer
     fakes: Fakes
     slack: FakeSlack
-    token: Path
+    sink: str
     ports: dict[str, int]
     newcomers: list[int]
     staged: Counter[Episode] = field(default_factory=Counter)
@@ -115,7 +111,7 @@ class Stage:
         sections = [
             TARGET.format(name=name, port=port, database=DATABASES[0]) for name, port in ports.items()
         ]
-        return "".join(sections) + CONFIG.format(token=self.token, slack=self.slack.url)
+        return "".join(sections) + CONFIG.format(sink=self.sink)
 
     def change_guests(self) -> None:
         """One target leaves the configuration, another comes, and the daemon is told."""
@@ -137,8 +133,6 @@ def stage(place: Path, cycles: int) -> Iterator[Stage]:
         fakes = stack.enter_context(fakes_of(main.port))
         fakes.record(DATABASES[0], "pgvigil")
         slack = stack.enter_context(FakeSlack())
-        token = place / "token"
-        token.write_text(slack.token, encoding="utf-8")
         ports = fakes.serve(len(ROLES) + 1 + cycles)
         roles = dict(zip(ROLES, ports, strict=False))
         guest, *newcomers = ports[len(ROLES) :]
@@ -147,7 +141,7 @@ def stage(place: Path, cycles: int) -> Iterator[Stage]:
             aux=aux,
             fakes=fakes,
             slack=slack,
-            token=token,
+            sink=oncall.sink(slack, place),
             ports={**roles, f"guest{guest}": guest},
             newcomers=newcomers,
         )

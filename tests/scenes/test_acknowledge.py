@@ -1,6 +1,5 @@
 """Somebody acknowledges an incident: everybody who was told sees who, also after kill -9."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,37 +7,11 @@ import pytest
 from daemon.cli import codes, main
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
-from daemon.http.tokens import hash_of
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
 from tests.support.servers import Database
-
-TOKEN = "pgv_of_ana"
-CONFIG = """
-[[targets]]
-name = "shop"
-dsn = {dsn}
-databases = ["nothing"]
-
-[collectors.activity]
-interval = "1s"
-
-[rules.idle_in_transaction]
-warning = "1s"
-clear = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
-[[tokens]]
-name = "ana"
-sha256 = "{sha256}"
-may = ["read", "act"]
-"""
 
 
 def test_who_acknowledged_is_seen_by_all_and_holds_after_kill_nine(
@@ -49,12 +22,8 @@ def test_who_acknowledged_is_seen_by_all_and_holds_after_kill_nine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Killed when the action is in the store and Slack has not heard of it: the message is edited after the restart."""
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    monkeypatch.setenv("PGVIGIL_TOKEN", TOKEN)
-    config = CONFIG.format(
-        dsn=json.dumps(database.dsn()), token=token, slack=slack.url, sha256=hash_of(TOKEN)
-    )
+    monkeypatch.setenv("PGVIGIL_TOKEN", oncall.TOKEN)
+    config = oncall.idle_sessions(database) + oncall.sink(slack, tmp_path) + oncall.ana("read", "act")
     dies = ("tests.support.crashing_daemon", "alerts.engine:Engine.act", "after", "1")
     with running_daemon(tmp_path, config, program=dies) as daemon:
         with idle_in_transaction(database.dsn(), "SELECT 1"):

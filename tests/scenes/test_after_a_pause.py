@@ -18,31 +18,13 @@ from daemon.demo.fake_slack_workspace import Message
 from daemon.heartbeat import ALIVE
 from pgvigil.model.incident import Transition
 from pgvigil.store import Store
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.locks import StagedSession, idle_in_transaction
 from tests.support.polling import poll
 from tests.support.servers import Database
 
-CONFIG = """
-digest_after = "5m"
-
-[[targets]]
-name = "shop"
-dsn = {dsn}
-
-[collectors.activity]
-interval = "1s"
-
-[rules.idle_in_transaction]
-warning = "1s"
-clear = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+HEARD = """
 [[routes]]
 sinks = ["oncall"]
 mention = "<!subteam^S1>"
@@ -54,9 +36,7 @@ PUT = "pgvigil.store.digests:Digests.put"
 
 @pytest.fixture
 def daemon(database: Database, slack: FakeSlack, tmp_path: Path) -> Iterator[RunningDaemon]:
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    config = CONFIG.format(dsn=json.dumps(database.dsn()), token=token, slack=slack.url)
+    config = 'digest_after = "5m"\n' + oncall.idle_sessions(database) + oncall.sink(slack, tmp_path) + HEARD
     with running_daemon(tmp_path, config) as running:
         yield running
 

@@ -1,6 +1,5 @@
 """kill -9 at every stage between the reading and the message: nothing is lost, nothing is said twice."""
 
-import json
 from pathlib import Path
 
 import psycopg
@@ -8,29 +7,10 @@ import pytest
 
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.polling import poll
 from tests.support.servers import Database
-
-CONFIG = """
-[[targets]]
-name = "shop"
-dsn = {dsn}
-databases = ["nothing"]
-
-[collectors.activity]
-interval = "1s"
-
-[rules.idle_in_transaction]
-warning = "1s"
-clear = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-"""
 
 COMMIT = "pgvigil.store.incidents:Incidents.commit"
 WAKE = "alerts.outbox.worker:OutboxWorker.wake"
@@ -71,9 +51,7 @@ def wait_death(process: object) -> None:
 def test_one_message_and_one_resolve_however_it_died(
     point: tuple[str, str, int], database: Database, slack: FakeSlack, tmp_path: Path
 ) -> None:
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    config = CONFIG.format(dsn=json.dumps(database.dsn()), token=token, slack=slack.url)
+    config = oncall.idle_sessions(database) + oncall.sink(slack, tmp_path)
     program = ("tests.support.crashing_daemon", point[0], point[1], str(point[2]))
     with running_daemon(tmp_path, config, program=program) as daemon:
         with psycopg.connect(database.dsn()) as idle:

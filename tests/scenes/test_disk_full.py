@@ -8,6 +8,7 @@ import pytest
 
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.disks import fill
 from tests.support.frozen import Disk
@@ -15,32 +16,10 @@ from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
 from tests.support.servers import Database
 
-CONFIG = """
-[[targets]]
-name = "shop"
-dsn = "{dsn}"
-databases = ["{database}"]
-
-[collectors.activity]
-interval = "1s"
-
-[rules.idle_in_transaction]
-warning = "1s"
-clear = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-"""
-
 
 @pytest.fixture
 def config(database: Database, slack: FakeSlack, tmp_path: Path) -> str:
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    return CONFIG.format(dsn=database.dsn(), database=database.name, token=token, slack=slack.url)
+    return oncall.idle_sessions(database, watched=database.name) + oncall.sink(slack, tmp_path)
 
 
 def store_in(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from psycopg import sql
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.postgres.dsn import Dsn
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.polling import poll
 from tests.support.servers import StartServer
@@ -31,13 +32,7 @@ warning = "1s"
 
 [rules.constraint_not_valid]
 for = "0s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 
@@ -57,8 +52,6 @@ def test_what_cannot_be_read_as_text_is_shown_as_far_as_it_can(
     Every collector goes on, every incident is told, and names are whole.
     """
     server = start_server(settings={"track_activity_query_size": "1MB"})
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
     with psycopg.connect(server.dsn(), autocommit=True) as admin, ExitStack() as stack:
         admin.execute(
             "CREATE DATABASE raw TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -82,7 +75,7 @@ def test_what_cannot_be_read_as_text_is_shown_as_far_as_it_can(
         raw.pgconn.exec_(b"SELECT '\xff\xfe\xc3\x28 \x1b[31m' /* \xf0\x9f */")
         huge = stack.enter_context(psycopg.connect(_dsn(server.dsn(), dbname=LONG, user=LONG)))
         huge.execute(HUGE)  # type: ignore[call-overload]  # a literal of 4 MB
-        config = CONFIG.format(dsn=server.dsn(), token=token, slack=slack.url)
+        config = CONFIG.format(dsn=server.dsn(), sink=oncall.sink(slack, tmp_path))
         daemon = stack.enter_context(running_daemon(tmp_path, config, {"NO_PROXY": "127.0.0.1"}))
         poll(lambda: len(daemon.incidents("idle_in_transaction", "firing")) == 2, 30)
         constraint = daemon.wait_incident("constraint_not_valid", "firing")

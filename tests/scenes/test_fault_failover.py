@@ -9,6 +9,7 @@ import psycopg
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import Api, RunningDaemon, running_daemon
 from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.pairs import caught_up, promote, start_pair
@@ -40,13 +41,7 @@ warning = "1s"
 
 [rules.constraint_not_valid]
 for = "0s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 
@@ -99,11 +94,9 @@ def set_up(primary: ScratchServer, standby: ScratchServer) -> None:
 def watched(
     primary: ScratchServer, standby: ScratchServer, slack: FakeSlack, folder: Path
 ) -> Iterator[tuple[RunningDaemon, Proxy]]:
-    token = folder / "token"
-    token.write_text(slack.token, encoding="utf-8")
     with proxied(primary.port) as address:
         config = CONFIG.format(
-            token=token, slack=slack.url, one=primary.port, two=standby.port, address=address.port
+            sink=oncall.sink(slack, folder), one=primary.port, two=standby.port, address=address.port
         )
         with running_daemon(folder, config, {"NO_PROXY": "127.0.0.1"}) as daemon:
             yield daemon, address

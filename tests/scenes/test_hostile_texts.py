@@ -18,6 +18,7 @@ from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text, links, mentions, styled
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.text import is_printable
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
@@ -62,13 +63,7 @@ min_share = 0
 for = "0s"
 [rules.invalid_index]
 for = "0s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-[sinks.terminal]
+{sink}[sinks.terminal]
 kind = "console"
 """
 
@@ -147,9 +142,7 @@ def played(tmp_path: Path) -> Iterator[Scene]:
     with server_starter() as start, FakeSlack() as slack:
         server = start(settings={"track_activity_query_size": "1048576", "max_connections": "40"})
         furnish(server)
-        token = tmp_path / "token"
-        token.write_text(slack.token, encoding="utf-8")
-        config = CONFIG.format(dsn=server.dsn(), token=token, slack=slack.url)
+        config = CONFIG.format(dsn=server.dsn(), sink=oncall.sink(slack, tmp_path))
         with running_daemon(tmp_path, config, {"NO_PROXY": "127.0.0.1"}) as daemon:
             yield Scene(server, slack, daemon)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
@@ -23,13 +24,7 @@ warning = "1s"
 
 [rules.long_transaction]
 warning = "2s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 mention = "<!subteam^S123>"
@@ -40,9 +35,7 @@ def test_one_incident_that_comes_back_under_its_own_id(
     own_server: ScratchServer, slack: FakeSlack, tmp_path: Path
 ) -> None:
     """It includes the long transaction; within the hour it is reopened: edited in place, and heard."""
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    config = CONFIG.format(dsn=json.dumps(own_server.dsn()), token=token, slack=slack.url)
+    config = CONFIG.format(dsn=json.dumps(own_server.dsn()), sink=oncall.sink(slack, tmp_path))
     with (
         running_daemon(tmp_path, config, {"NO_PROXY": "127.0.0.1"}) as daemon,
         idle_in_transaction(own_server.dsn(), "SELECT 1") as session,

@@ -10,6 +10,7 @@ import psycopg
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.locks import blocked_session, idle_in_transaction
 from tests.support.polling import poll
@@ -27,13 +28,7 @@ keep_firing_for = "2s"
 [rules.idle_in_transaction]
 warning = "1s"
 clear = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 mention = "<!subteam^S123>"
@@ -42,9 +37,7 @@ mention = "<!subteam^S123>"
 
 @contextlib.contextmanager
 def watched(dsn: str, slack: FakeSlack, directory: Path) -> Iterator[RunningDaemon]:
-    token = directory / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    config = CONFIG.format(dsn=json.dumps(dsn), token=token, slack=slack.url)
+    config = CONFIG.format(dsn=json.dumps(dsn), sink=oncall.sink(slack, directory))
     with running_daemon(directory, config, {"NO_PROXY": "127.0.0.1"}) as daemon:
         yield daemon
 

@@ -10,6 +10,7 @@ from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.postgres.limits import LIMITS
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import Api, daemon_in_process
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
@@ -36,13 +37,7 @@ warning = 1.5
 
 [rules.idle_in_transaction]
 warning = "1s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 """
@@ -73,9 +68,7 @@ def test_a_frozen_server_is_one_message_and_no_collector_is_called_stale(
 ) -> None:
     """SIGSTOP: connections stay and nothing answers. Down long enough for every collector to be stale by far."""
     monkeypatch.setattr("daemon.target.FRESHNESS_S", 1.0)
-    token = tmp_path / "token"
-    token.write_text(slack.token)
-    config = CONFIG.format(dsn=own_server.dsn(), token=token, slack=slack.url)
+    config = CONFIG.format(dsn=own_server.dsn(), sink=oncall.sink(slack, tmp_path))
     with (
         daemon_in_process(tmp_path, config, limits=QUICK) as daemon,
         idle_in_transaction(own_server.dsn(), "SELECT 1") as idle,

@@ -7,6 +7,7 @@ import pytest
 
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.pairs import start_pair
 from tests.support.polling import poll
@@ -33,13 +34,7 @@ for = "3s"
 
 [rules.replica_missing]
 for = "3s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-
+{sink}
 [[routes]]
 sinks = ["oncall"]
 
@@ -68,11 +63,8 @@ def test_one_message_for_what_both_show(
     """The other one's incident is there, as a child, and is over soon after the server is back: nobody hears of it."""
     primary, standby = start_pair(start_server, wal_retrieve_retry_interval="1s")
     servers = {"main": primary, "replica": standby}
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
     config = CONFIG.format(
-        token=token,
-        slack=slack.url,
+        sink=oncall.sink(slack, tmp_path),
         main=json.dumps(primary.dsn()),
         replica=json.dumps(standby.dsn()),
     )

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg import pq
 
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
@@ -44,13 +44,7 @@ interval = "10s"
 [rules.blocking_chain]
 warning = "10s"
 critical = "1h"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-"""
+{sink}"""
 
 # Three columns of forty, in any order: each order is a statement of its own.
 FILL = """
@@ -125,15 +119,8 @@ def figures(daemon: RunningDaemon, began_s: float) -> str:
     return "\n".join([*lines, f"    daemon: {cpu_s:.1f} s CPU in {took_s:.0f} s, {rss / 2**20:.0f} MB RSS"])
 
 
-@pytest.fixture
-def token(tmp_path: Path, slack: FakeSlack) -> Path:
-    file = tmp_path / "token"
-    file.write_text(slack.token, encoding="utf-8")
-    return file
-
-
 def test_a_large_server_is_read_on_time_and_its_pile_up_is_one_message(
-    start_server: StartServer, slack: FakeSlack, token: Path, tmp_path: Path
+    start_server: StartServer, slack: FakeSlack, tmp_path: Path
 ) -> None:
     """No tick is missed; the message stands within Slack's limits in its full form."""
     server = start_server(settings=SETTINGS)
@@ -141,7 +128,7 @@ def test_a_large_server_is_read_on_time_and_its_pile_up_is_one_message(
     count = fill_statements(server)
     print(f"\n    {count:,} statements after {time.monotonic() - began_s:.1f} s")
     assert count >= STATEMENTS
-    config = CONFIG.format(dsn=server.dsn(), token=token, slack=slack.url)
+    config = CONFIG.format(dsn=server.dsn(), sink=oncall.sink(slack, tmp_path))
     with sessions(server, SESSIONS - WAITERS) as idle, sessions(server, WAITERS) as waiters:
         print(f"    {len(idle) + len(waiters):,} sessions after {time.monotonic() - began_s:.1f} s")
         with idle_in_transaction(server.dsn(), "UPDATE orders SET status = 'paid' WHERE id = 1"):

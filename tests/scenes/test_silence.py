@@ -1,6 +1,5 @@
 """Silences: nothing is heard while one holds, nothing is lost by it."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 from daemon.cli import codes, main
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
-from daemon.http.tokens import hash_of
-from tests.scenes.test_acknowledge import CONFIG, TOKEN
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
@@ -26,12 +24,10 @@ def test_a_silenced_incident_is_edited_and_not_heard_and_told_when_the_silence_e
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Posted, silenced, over: the message says so and nobody hears it. Firing while silenced: posted at its end."""
-    token = tmp_path / "token"
-    token.write_text(slack.token, encoding="utf-8")
-    monkeypatch.setenv("PGVIGIL_TOKEN", TOKEN)
-    config = CONFIG.format(
-        dsn=json.dumps(database.dsn()), token=token, slack=slack.url, sha256=hash_of(TOKEN)
-    ).replace('"act"]', '"act", "silence"]')
+    monkeypatch.setenv("PGVIGIL_TOKEN", oncall.TOKEN)
+    config = (
+        oncall.idle_sessions(database) + oncall.sink(slack, tmp_path) + oncall.ana("read", "act", "silence")
+    )
     with running_daemon(tmp_path, config) as daemon:
         add = ["silences", "add", "--match", f"rule={RULE}", "--reason", "deploy", "--url", daemon.url]
         with idle_in_transaction(database.dsn(), "SELECT 1"):

@@ -11,6 +11,7 @@ import psycopg
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from pgvigil.scratch.server import ScratchServer
+from tests.support import oncall
 from tests.support.daemons import running_daemon
 from tests.support.polling import poll
 
@@ -28,13 +29,7 @@ critical = "5s"
 clear = "3ms"
 for = "3s"
 keep_firing_for = "2s"
-
-[sinks.oncall]
-kind = "slack"
-token_file = "{token}"
-channel = "#db-oncall"
-base_url = "{slack}"
-"""
+{sink}"""
 LOOKUP = "SELECT total FROM orders WHERE customer = %s"
 
 
@@ -70,9 +65,7 @@ def test_a_dropped_index_is_a_slow_query_with_its_text_and_recovers_with_the_ind
         )
         admin.execute("CREATE INDEX orders_customer ON orders (customer)")
         admin.execute("ANALYZE orders")
-        token = tmp_path / "token"
-        token.write_text(slack.token, encoding="utf-8")
-        config = CONFIG.format(dsn=json.dumps(own_server.dsn()), token=token, slack=slack.url)
+        config = CONFIG.format(dsn=json.dumps(own_server.dsn()), sink=oncall.sink(slack, tmp_path))
         with running_daemon(tmp_path, config, {"NO_PROXY": "127.0.0.1"}) as daemon, customers_ask(dsn):
             poll(lambda: daemon.metric('pgvigil_query_calls_total{database="shop"'), 30)
             assert not daemon.incidents("slow_query")

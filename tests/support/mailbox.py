@@ -10,6 +10,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+from tests.support.serving import in_thread, tls
+
 DROP, HANG = "drop", "hang"
 
 
@@ -119,11 +121,7 @@ class _Conversation:
 @contextmanager
 def mailbox(certificate: tuple[Path, Path] | None = None, *, implicit: bool = False) -> Iterator[Mailbox]:
     """Runs until left; with a key and certificate it offers STARTTLS, or speaks TLS from the start."""
-    context = None
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate[1], certificate[0])
-    box = Mailbox(context, implicit=implicit)
+    box = Mailbox(None if certificate is None else tls(certificate), implicit=implicit)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -131,12 +129,5 @@ def mailbox(certificate: tuple[Path, Path] | None = None, *, implicit: bool = Fa
 
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
     box.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with in_thread(server, box.over):
         yield box
-    finally:
-        box.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

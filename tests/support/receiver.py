@@ -1,7 +1,6 @@
 """A destination on loopback that speaks HTTP and misbehaves when told to."""
 
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support.serving import in_thread, tls
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,11 @@ def receiving(usual: Say, certificate: tuple[Path, Path] | None = None) -> Itera
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=True)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate[1], certificate[0])
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = tls(certificate).wrap_socket(server.socket, server_side=True)
         receiver.scheme = "https"
     receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with in_thread(server, receiver.over):
         yield receiver
-    finally:
-        receiver.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def nobody_there() -> str:

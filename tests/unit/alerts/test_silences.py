@@ -1,14 +1,14 @@
 """Silences that cannot hurt: who is not disturbed, until when, and what is told after all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from alerts.engine import Engine
-from alerts.routes import recipients
 from alerts.silences import LONGEST_S, Added, SilenceRefusedError, Silences, refuse
+from pgvigil.model.incident import Transition
 from pgvigil.model.level import Level
 from pgvigil.model.silence import Silence
 from pgvigil.store import Store
@@ -25,21 +25,12 @@ class Quiet(World):
     silences: Silences
 
     def restart(self, away_s: float) -> None:
-        super().restart(away_s)
         self.silences = Silences(self.store.silences)
-        self.engine = Engine(
-            self.target,
-            {"env": "prod"},
-            self.rules,
-            self.disk,
-            lambda incident: recipients(incident, self.routes),
-            self._on_commit,
-            silenced=self.silences.covering,
-        )
-        self.engine.load(self.clock.now)
+        self.silenced = self.silences.covering
+        super().restart(away_s)
 
-    def _on_commit(self, transitions: Any) -> None:
-        self.written.extend(transitions)
+    def _on_commit(self, transitions: Sequence[Transition]) -> None:
+        super()._on_commit(transitions)
         self.silences.committed(transitions)
 
     def silence(self, *, dry_run: bool = False, for_s: float = HOUR_S, **more: Any) -> Added:

@@ -6,6 +6,7 @@ from typing import Any
 from alerts.bound import BoundRule
 from alerts.elsewhere import Elsewhere
 from alerts.engine import EVERYWHERE, Engine, Everywhere
+from alerts.evaluation import Silenced, no_silence
 from alerts.routes import Route, recipients
 from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
@@ -89,6 +90,7 @@ class World:
         self.routes = [Route(sinks=("all",), mention="<!here>")]
         self.written: list[Transition] = []
         self.elsewhere = Elsewhere()
+        self.silenced: Silenced = no_silence
         self.restart(0)
 
     def restart(self, away_s: float) -> None:
@@ -101,11 +103,15 @@ class World:
             self.rules,
             self.disk,
             lambda incident: recipients(incident, self.routes),
-            self.written.extend,
+            self._on_commit,
             self.elsewhere,
+            self.silenced,
         )
         self.engine.load(self.clock.now)
         assert moment.utc == self.clock.utc
+
+    def _on_commit(self, transitions: Sequence[Transition]) -> None:
+        self.written.extend(transitions)
 
     # --- what happens -----------------------------------------------------------------------------------
 
