@@ -133,10 +133,10 @@ class Fleet:
     @property
     def rule_errors(self) -> Counter[str]:
         """Of every rule: a counter that begins with its first error has not increased for whoever scrapes it."""
-        errors = self._rule_errors.copy()
-        for one in self.watched.values():
-            errors.update(dict.fromkeys(one.pipeline.rules, 0))
-            errors.update(dict(one.pipeline.rule_errors))  # a copy: lanes add to it
+        pipelines = [one.pipeline for one in self.watched.values()]
+        errors = Counter(dict.fromkeys({name for each in pipelines for name in each.rules}, 0))
+        for counted in (self._rule_errors, *(each.rule_errors for each in pipelines if each.rule_errors)):
+            errors.update(dict(counted))  # a copy: lanes add to it
         return errors
 
     # --- the start and the end --------------------------------------------------------------------------
