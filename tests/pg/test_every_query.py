@@ -11,8 +11,7 @@ import pytest
 from pgvigil.postgres.query import Query, Show
 from pgvigil.postgres.session import Session
 from pgvigil.registry import collectors
-from tests.support import watching
-from tests.support.servers import Database
+from tests.support import servers, watching
 
 QUERIES = {
     f"{collector.name}-{query.name}": query
@@ -22,19 +21,26 @@ QUERIES = {
 }
 
 
-@pytest.fixture
-def session(each_database: Database) -> Iterator[Session]:
-    """As the watch role, in a database that has pg_stat_statements."""
-    each_database.execute("CREATE EXTENSION pg_stat_statements")
-    opened = watching.watch(each_database.dsn())
+@pytest.fixture(scope="module")
+def home(each_server: servers.Server) -> Iterator[servers.Database]:
+    """One for all of them, because nothing here writes; it has pg_stat_statements."""
+    with servers.fresh_database(each_server) as fresh:
+        fresh.execute("CREATE EXTENSION pg_stat_statements")
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def session(home: servers.Database) -> Iterator[Session]:
+    """As the watch role."""
+    opened = watching.watch(home.dsn())
     yield opened
     opened.close()
 
 
-@pytest.fixture
-def observer(each_database: Database) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+@pytest.fixture(scope="module")
+def observer(home: servers.Database) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """A driver's connection of the same role: what it says of a result is the server's own word."""
-    dsn = watching.watch_dsn(each_database.dsn())
+    dsn = watching.watch_dsn(home.dsn())
     with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         yield connection
 
