@@ -216,6 +216,10 @@ def _rows(reading: SubscriptionsReading) -> tuple[Subscription, ...]:
     return reading.subscriptions
 
 
+def _none(reading: SubscriptionsReading) -> bool:
+    return not (reading.subscriptions or reading.unreadable)
+
+
 def _errors(reading: SubscriptionsReading) -> Iterable[Sample]:
     for each in reading.subscriptions:
         if each.errors is not None:
@@ -248,6 +252,7 @@ COLLECTOR = Collector(
     summary="Subscriptions of logical replication, their workers, errors and tables that are not copied yet.",
     lane=LaneKind.DATABASES,
     interval_s=60.0,
+    idle=_none,
     timeout_s=5.0,
     queries=(COUNTED, SUBSCRIPTIONS, UNREADY),
     read=read,

@@ -23,6 +23,7 @@ SOON_S = 30.0  # one slow answer is chance; two within this time are load
 DUTY = 100  # a reading rests for this many times what it took: it keeps 1 % of one backend busy
 CHEAP_S = 0.25  # a round of readings that took less does not rest longer for that; its interval was chosen
 VISITS_S = 1.0  # the same of connecting to all databases of a round
+IDLE = MOST  # times its interval a collector rests where it found that there is nothing for it
 TRIPS = 10  # over the network to connect: TCP, TLS, authentication, and what is asked of every server
 SLOW_S = 1.0  # the probe answers in a millisecond or two: now it waits for CPU
 SLOWER = 10  # times what is usual
@@ -172,6 +173,7 @@ class Pacing:
         self._usual: defaultdict[Key, _Usual] = defaultdict(lambda: _Usual(_READINGS))
         self._ticks: Counter[Key] = Counter()  # since it was due
         self._longest: dict[Key, int] = {}  # the largest factor since it was read
+        self._idle: set[Key] = set()  # where there is nothing for it
 
     @property
     def stretch(self) -> Stretch:
@@ -183,6 +185,8 @@ class Pacing:
         if scheduled.collector.fixed_pace:
             return 1, ""
         key = scheduled.collector.name, database
+        if key in self._idle:
+            return IDLE, "there is nothing for it in this database"
         own = self._cost.factor(key, scheduled.interval_s)
         if own > self.stretch.factor:
             return own, self._cost.reason(key)
@@ -214,6 +218,8 @@ class Pacing:
         network_s = (self._probe.value or 0.0) * len(scheduled.collector.queries)
         self._cost.took(key, max(0.0, snapshot.duration_s - network_s))
         self._cost.note(key, long=self._costs(scheduled, snapshot.database))
+        idle = scheduled.collector.idle
+        (self._idle.add if idle is not None and idle(snapshot.rows) else self._idle.discard)(key)
         moment = Moment(snapshot.taken_at, snapshot.mono_s)
         within_s = max(SOON_S, 2.5 * scheduled.interval_s)
         for reason in self._signs(snapshot):
@@ -250,6 +256,9 @@ class Pacing:
                 key for key in tuple(known) if key[0] == collector and (everywhere or key[1] == database)
             ]:
                 del known[key]
+        self._idle = {
+            key for key in self._idle if key[0] != collector or not (everywhere or key[1] == database)
+        }
 
     def _costs(self, scheduled: Scheduled, database: str | None) -> bool:
         return self._cost.factor((scheduled.collector.name, database), scheduled.interval_s) > 1

@@ -91,7 +91,8 @@ class Collector(Generic[Payload]):
     `families` are exported. `series` are remembered over time, also over restarts, for rates and forecasts: keep
     them few (the largest relations, not all). `journal` gives what is to be compared with before, by key, and its
     changes are remembered: settings, roles, the timeline. `problems` are those of the set-up that a reading shows,
-    such as what the role may not see. `fixed_pace` keeps the interval while the target is busy. `kind` is the kind of
+    such as what the role may not see. `fixed_pace` keeps the interval while the target is busy. `idle` says of a
+    reading that there is nothing here for this collector; such a database is read far more rarely. `kind` is the kind of
     target that it is for; None is any. A collector of many queries begins no other
     one when `budget_s` has passed.
     """
@@ -111,6 +112,7 @@ class Collector(Generic[Payload]):
     journal: Callable[[Payload], Mapping[str, str]] | None = None
     problems: Callable[[Snapshot[Payload], Facts], Iterable[Problem]] | None = None
     fixed_pace: bool = False
+    idle: Callable[[Payload], bool] | None = None
     budget_s: float | None = None
 
     @property

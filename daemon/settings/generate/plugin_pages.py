@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from daemon.pacing import IDLE
 from daemon.settings.describe import key_docs
 from daemon.settings.generate.reference import GENERATED, key_table, names, table
 from daemon.settings.generate.toml import value_text
@@ -139,7 +140,14 @@ def collector_page(
 
 def _pace(collector: Collector[Any]) -> str:
     kept = ", also while the server is busy"
-    return kept if collector.fixed_pace else "; less often while the server is busy"
+    if collector.fixed_pace:
+        return kept
+    rests = (
+        f"; every {format_duration(IDLE * collector.interval_s)} where there is nothing for it"
+        if collector.idle
+        else ""
+    )
+    return f"{rests}; less often while the server is busy"
 
 
 def _privileges(collector: Collector[Any]) -> str:

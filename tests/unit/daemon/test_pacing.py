@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.activity import ActivityReading, Session, SessionGroup
-from daemon.pacing import DOUBLE_S, MOST, QUIET_S, Pacing, Strain
+from collectors.subscriptions import SubscriptionsReading
+from daemon.pacing import DOUBLE_S, IDLE, MOST, QUIET_S, Pacing, Strain
 from daemon.reading import Scheduled
 from daemon.settings.plugins import Plugins
 from pgvigil.model.failure import Failure, FailureKind
@@ -353,3 +354,26 @@ def test_it_is_a_habit_after_five_rounds_and_no_more_after_five_others(every: di
         read(pacing, one, 0.01, number * 240)
         told.append(pacing.habit(one, None))
     assert told == [None, None, None, None, True, None, None, None, None, False]
+
+
+# --- where there is nothing to be read ----------------------------------------------------------------------
+
+
+def test_a_database_without_anything_for_a_collector_is_read_more_rarely(every: dict[str, Scheduled]) -> None:
+    """Every minute a connection to each of two hundred databases, to hear that nothing is there, is too much."""
+    pacing, subscriptions = Pacing(), every["subscriptions"]
+    assert due(pacing, subscriptions, 1, "empty") == [0]
+    read(pacing, subscriptions, 0.001, 0, SubscriptionsReading(), "empty")
+    assert pacing.factor(subscriptions, "empty") == (IDLE, "there is nothing for it in this database")
+    assert pacing.factor(subscriptions, "other")[0] == 1
+    assert due(pacing, subscriptions, 2 * IDLE, "empty") == [IDLE - 1, 2 * IDLE - 1]
+
+
+def test_it_is_read_as_configured_once_there_is_something(every: dict[str, Scheduled]) -> None:
+    pacing, subscriptions = Pacing(), every["subscriptions"]
+    read(pacing, subscriptions, 0.001, 0, SubscriptionsReading(), "shop")
+    read(pacing, subscriptions, 0.001, 480, SubscriptionsReading(unreadable=1), "shop")
+    assert pacing.factor(subscriptions, "shop")[0] == 1
+    read(pacing, subscriptions, 0.001, 540, SubscriptionsReading(), "shop")
+    pacing.forget("subscriptions", "shop")
+    assert pacing.factor(subscriptions, "shop")[0] == 1
