@@ -22,7 +22,9 @@ from pgvigil.sql.identifiers import quote_identifier, quote_name
 
 MOST = 50  # sequences that are kept: those nearest to their end
 PART = 200  # sequences that one statement reads, and so locks
+MOST_NAMED = 20_000  # sequences that could not be read are known by name up to here: some 5 MB
 _TIMEOUT_S, _BUDGET_S = 10.0, 30.0
+_LAST_OID = 2**32 - 1
 
 
 class Locked(NamedTuple):
@@ -37,6 +39,17 @@ class Counts(NamedTuple):
     sequences: int
     unreadable: int
     locked: int
+
+
+class Name(NamedTuple):
+    """A sequence by its name alone."""
+
+    schema: str
+    name: str
+
+    @property
+    def shown(self) -> str:
+        return quote_name(self.schema, self.name)
 
 
 class Part(NamedTuple):
@@ -80,11 +93,15 @@ class Sequence(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequencesReading:
-    """`unread` parts were not come to in time: so many times PART sequences at most."""
+    """`unread` parts were not come to in time: so many times PART sequences at most.
+
+    `unjudged` are the sequences of those parts and the locked ones; None where they are more than MOST_NAMED.
+    """
 
     sequences: tuple[Sequence, ...]
     counts: Counts
     unread: int = 0
+    unjudged: tuple[Name, ...] | None = ()
 
 
 LOCKED = Query(
@@ -124,6 +141,18 @@ PARTS = Query(
       SELECT seqrelid::int8 AS oid, (row_number() OVER (ORDER BY seqrelid) - 1) / {PART} AS part FROM pg_sequence
     ) AS numbered
     GROUP BY part ORDER BY part
+    """,
+)
+
+UNJUDGED = Query(
+    name="sequences_unjudged",
+    row=Name,
+    columns=(Column("schema", "n.nspname::text"), Column("name", "c.relname::text")),
+    source=f"""
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+      AND (c.oid >= %(first)s::int8::oid OR c.oid = ANY (%(locked)s::oid[]))
+    LIMIT {MOST_NAMED + 1}
     """,
 )
 
@@ -202,8 +231,12 @@ def read(reader: Reader) -> SequencesReading:
     parts: tuple[Part, ...] = reader.rows(PARTS) if counts.sequences else ()
     read_parts = tuple(_in_time(reader, parts, locked))
     nearest = sorted((each for part in read_parts for each in part), key=_order)
+    unread = parts[len(read_parts) :]
     return SequencesReading(
-        sequences=tuple(nearest[:MOST]), counts=counts, unread=len(parts) - len(read_parts)
+        sequences=tuple(nearest[:MOST]),
+        counts=counts,
+        unread=len(unread),
+        unjudged=_unjudged(reader, unread, locked) if unread or counts.locked else (),
     )
 
 
@@ -214,6 +247,13 @@ def _in_time(reader: Reader, parts: Iterable[Part], locked: Locked) -> Iterator[
             return
         parameters = {"locked": locked.relations, "first": part.first, "last": part.last}
         yield reader.rows(SEQUENCES, parameters)
+
+
+def _unjudged(reader: Reader, unread: tuple[Part, ...], locked: Locked) -> tuple[Name, ...] | None:
+    """Those that are there and were not read, so that one that is gone can be told from them."""
+    first = unread[0].first if unread else _LAST_OID
+    names: tuple[Name, ...] = reader.rows(UNJUDGED, {"locked": locked.relations, "first": first})
+    return names if len(names) <= MOST_NAMED else None
 
 
 def _order(sequence: Sequence) -> tuple[float, int]:
@@ -244,7 +284,7 @@ COLLECTOR = Collector(
     interval_s=1800.0,
     timeout_s=_TIMEOUT_S,
     budget_s=_BUDGET_S,
-    queries=(LOCKED, COUNTS, PARTS, SEQUENCES),
+    queries=(LOCKED, COUNTS, PARTS, SEQUENCES, UNJUDGED),
     read=read,
     tables={SEQUENCES.name: lambda reading: reading.sequences},
     series={"last_value": _samples},

@@ -7,7 +7,7 @@ from pydantic import Field
 from alerts.grading import grade
 from alerts.rules._forecasts import ForecastParams, by_time, forecast_figures, worse
 from alerts.rules._peers import told_by_primary
-from collectors.sequences import Sequence, SequencesReading
+from collectors.sequences import Name, Sequence, SequencesReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
 from pgvigil.model.level import Level
@@ -51,14 +51,21 @@ def evaluate(
 
 
 def _scope(reading: SequencesReading, database: str | None) -> Scope:
-    """One that is locked, or was not come to in time, has not recovered."""
+    """One that is locked, or was not come to in time, has not recovered; one that is gone has."""
     databases = frozenset({database}) if database is not None else None
     if not (reading.unread or reading.counts.locked):
         return Scope(databases=databases)
-    seen = frozenset(f"sequence {each.shown}" for each in reading.sequences)
+    unjudged = reading.unjudged
     return Scope(
-        databases=databases, only=seen, reason="it could not be read: locked just now, or one of too many"
+        databases=databases,
+        not_covered=frozenset(_subject(each) for each in unjudged or ()),
+        only=frozenset(map(_subject, reading.sequences)) if unjudged is None else None,
+        reason="it could not be read: locked just now, or one of too many",
     )
+
+
+def _subject(row: Sequence | Name) -> str:
+    return f"sequence {row.shown}"
 
 
 def _judged(
@@ -78,7 +85,7 @@ def _judged(
         rule=RULE.name,
         target=context.target,
         database=database,
-        subject=f"sequence {row.shown}",
+        subject=_subject(row),
         level=level,
         summary=_summary(row, when),
         value=row.used_percent,

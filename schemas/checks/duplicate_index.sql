@@ -47,13 +47,13 @@ SELECT format('index %I.%I', n.nspname, x.relname) AS subject,
            ' then drop the constraint of the first.', x.relname, k.relname), NULL]]
          WHEN d.conname IS NOT NULL THEN ARRAY[['Drop the constraint; its index goes with it.',
            format('ALTER TABLE %I.%I DROP CONSTRAINT %I', n.nspname, t.relname, d.conname)]]
-         WHEN d.indisreplident THEN ARRAY[['It is the replica identity of the table: make the other one that first.',
-           format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, k.relname)],
-           ['Then drop it.', format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname)]]
-         WHEN x.relkind = 'I' THEN ARRAY[['CONCURRENTLY is not possible for a partitioned index: all access to the'
-           ' table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
+         ELSE CASE WHEN d.indisreplident THEN ARRAY[['It is the replica identity of the table: make the other one that'
+           ' first.', format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, k.relname)]]
+         END || CASE WHEN x.relkind = 'I' THEN ARRAY[['CONCURRENTLY is not possible for a partitioned index: all access'
+           ' to the table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
            ['Drop it; try again later if it gives up.', format('DROP INDEX %I.%I', n.nspname, x.relname)]]
          ELSE ARRAY[['Drop it.', format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname)]]
+         END
        END AS steps,
        ARRAY[t.oid, x.oid, k.oid] AS relations,
        'pg_class'::regclass::oid AS classid, x.oid AS objid,

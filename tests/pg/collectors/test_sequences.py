@@ -1,5 +1,7 @@
 """sequences: what they have used, of their own range and of their column's."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from collectors.sequences import COLLECTOR, MOST, PART, Sequence
@@ -72,6 +74,7 @@ def test_a_sequence_that_is_being_altered_is_not_waited_for(reader: Session, sho
         reading = COLLECTOR.read(reader)
     assert [each.name for each in reading.sequences] == ["down"]
     assert reading.counts.locked == 1
+    assert reading.unjudged == (("public", "alone"),)
 
 
 def test_an_empty_database_has_none(reader: Session) -> None:
@@ -89,4 +92,23 @@ def test_many_are_read_in_parts_and_the_nearest_of_all_parts_are_kept(
     granted(shop)
     reading = COLLECTOR.read(reader)
     assert [each.name for each in reading.sequences[:2]] == [f"s{2 * PART}", f"s{2 * PART - 1}"]
-    assert (len(reading.sequences), reading.unread) == (MOST, 0)
+    assert (len(reading.sequences), reading.unread, reading.unjudged) == (MOST, 0, ())
+
+
+def test_what_there_was_no_time_for_is_known_by_name(
+    reader: Session, shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two parts the second."""
+    shop.execute(
+        f"DO $$ BEGIN FOR n IN 1..{PART} LOOP EXECUTE format('CREATE SEQUENCE s%s', n); END LOOP; END $$"
+    )
+    granted(shop)
+    clock = iter((0.0, 0.0, 31.0))
+    monkeypatch.setattr("collectors.sequences.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    reading = COLLECTOR.read(reader)
+    assert reading.unread == 1
+    assert reading.unjudged is not None
+    named = {each.name for each in reading.unjudged}
+    assert len(named) == reading.counts.sequences - PART
+    assert f"s{PART}" in named
+    assert "alone" not in named

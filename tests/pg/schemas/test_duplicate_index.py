@@ -123,6 +123,20 @@ def test_the_replica_identity_is_kept(reader: Session, each_database: Database) 
     assert found(CHECK, reader) == ["index public.one"]
 
 
+@pytest.mark.parametrize("parted", ["", " PARTITION BY RANGE (a)"], ids=["plain", "partitioned"])
+def test_a_replica_identity_that_a_primary_key_doubles_is_moved_and_dropped(
+    reader: Session, each_database: Database, parted: str
+) -> None:
+    each_database.execute(f"CREATE TABLE r (a int NOT NULL){parted}; CREATE UNIQUE INDEX one ON r (a)")
+    each_database.execute("ALTER TABLE r REPLICA IDENTITY USING INDEX one; ALTER TABLE r ADD PRIMARY KEY (a)")
+    finding = only(CHECK, reader)
+    assert finding.subject == "index public.one"
+    run_steps(each_database, finding)
+    assert found(CHECK, reader) == []
+    moved = "SELECT indisreplident FROM pg_index WHERE indexrelid = 'r_pkey'::regclass"
+    assert each_database.execute(moved) == [(True,)]
+
+
 def test_an_index_that_is_not_valid_is_another_matter(reader: Session, each_database: Database) -> None:
     each_database.execute("CREATE INDEX one ON t (a); CREATE INDEX two ON t (a)")
     each_database.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'two'::regclass")

@@ -103,3 +103,24 @@ def test_one_that_is_being_altered_has_not_recovered(seen: Vitals, shop: Databas
         altering.connection.rollback()
     seen.look(reader, after_s=HOUR)
     assert seen.firing["sequence public.ids"].severity is Level.CRITICAL
+
+
+def test_one_that_is_gone_is_over_though_others_are_never_come_to(
+    seen: Vitals, shop: Database, reader: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a database with so many that there is no time for all of them."""
+    shop.execute("CREATE SEQUENCE other MAXVALUE 100")
+    psql(shop.dsn(), script(Tier.WATCH, ROLE))
+    shop.execute("SELECT setval('ids', 2147483000), setval('other', 100)")
+    seen.look(reader)
+    assert len(seen.firing) == 2
+    monkeypatch.setattr("collectors.sequences._BUDGET_S", -1.0)
+    shop.execute("ALTER TABLE orders ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE ids")
+    seen.look(reader, after_s=HOUR)
+    assert {subject: each.state for subject, each in seen.open.items()} == {
+        "sequence public.other": State.UNKNOWN
+    }
+    monkeypatch.setattr("collectors.sequences.MOST_NAMED", 0)  # more than can be named
+    shop.execute("DROP SEQUENCE other; CREATE SEQUENCE another")
+    seen.look(reader, after_s=HOUR)
+    assert seen.open["sequence public.other"].state is State.UNKNOWN

@@ -264,6 +264,26 @@ def of_databases(**stamps: str) -> dict[str, str]:
 TICKS = 'pgvigil_collector_skipped_ticks_total{{target="shop", collector="sizes", database="{}"}}'
 
 
+def test_a_target_that_is_down_is_told_and_not_its_collectors_one_by_one(tmp_path: Path) -> None:
+    """Those of another target are."""
+    series = {
+        'pgvigil_target_up{target="shop"}': "1x20 0x40",
+        'pgvigil_target_up{target="crm"}': "1x60",
+        f'{STAMP}{{target="shop", collector="availability"}}': "0+60x20 1200x40",
+        f'{STAMP}{{target="shop", collector="slots"}}': "0+60x20 1200x40",
+        f'{STAMP}{{target="shop", collector="sizes", database="shop"}}': "0+60x20 _x40",
+        f'{STAMP}{{target="crm", collector="slots"}}': "0+60x20 1200x40",
+        **{
+            f'{INTERVAL}{{target="{target}", collector="{collector}"}}': "60x60"
+            for target in ("shop", "crm")
+            for collector in ("availability", "slots", "sizes")
+        },
+    }
+    judge(tmp_path, series, "PostgresqlDown", [firing("PostgresqlDown", SHOP)])
+    blind = firing("PgvigilCollectorBlind", {"target": "crm", "collector": "slots"})
+    judge(tmp_path, series, "PgvigilCollectorBlind", [blind])
+
+
 def test_a_database_that_was_dropped_blinds_nobody(tmp_path: Path) -> None:
     series = of_databases(shop="0+60x60", ci="0+60x20 _x40") | {
         TICKS.format("shop"): "0x60",
