@@ -42,8 +42,10 @@ def chosen_targets(settings: Settings, name: str | None) -> list[TargetSettings]
 
 
 def problem_lines(problem: Problem, indent: str = "") -> Iterator[str]:
-    """A set-up problem for people: what, how to mend it, and where to read more."""
+    """A set-up problem for people: what, what it costs, how to mend it, and where to read more."""
     yield f"{indent}problem: {one_line(problem.sentence, 400)}"
+    if problem.why:
+        yield f"{indent}  why it matters: {one_line(problem.why, 1000)}"
     yield f"{indent}  fix: {one_line(problem.fix, 400)}"
     yield f"{indent}  see: {problem.docs}"
 

@@ -44,13 +44,9 @@ OF_TARGET = (
     _check("pg_stat_statements up to date", "settings", "extension-outdated"),
     _check("pg_stat_statements.max", "statements", "pg-stat-statements-max-small"),
     _check("texts of statements", TEXTS, "statement-texts-unreadable", "statement-texts-lost"),
-    _check("rules can fire", "settings", "rule-cannot-fire"),
 )
 
-OF_POOLER = (
-    _check("privileges of readings", "", "privilege-missing"),
-    _check("rules can fire", "", "rule-cannot-fire"),
-)
+OF_POOLER = (_check("privileges of readings", "", "privilege-missing"),)
 
 
 class Missing(NamedTuple):

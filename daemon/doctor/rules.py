@@ -1,6 +1,6 @@
-"""Rules that cannot fire as things are."""
+"""Rules that cannot fire as things are: a part of the problem that blinds them, and none of its own."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from alerts.bound import BoundRule
 from daemon.settings.rulebook import TEMPLATE
@@ -20,9 +20,9 @@ _ONLY_OWN = "not-pg-monitor"
 
 
 def blind_rules(
-    target: str, rules: Mapping[str, BoundRule], unread: Mapping[str, Problem], problems: Collection[Problem]
-) -> Iterator[Problem]:
-    """One problem for each cause. `unread` are feeds that are not read at all, and why."""
+    rules: Mapping[str, BoundRule], unread: Mapping[str, Problem], problems: Collection[Problem]
+) -> dict[Problem, str]:
+    """What each cause does to rules, as a sentence. `unread` are feeds that are not read at all, and why."""
     lost = dict(unread)
     for takes in (STOPS, HIDES):  # what hides a part matters only where there is a whole
         for problem in problems:
@@ -36,16 +36,9 @@ def blind_rules(
             # An instance of the template may count what is still there.
             if not name.startswith(f"{TEMPLATE}.") or cause.slug not in HIDES:
                 blind.setdefault(cause, []).append(name)
-    for cause, names in blind.items():
-        yield _cannot_fire(target, cause, ", ".join(sorted(names)))
+    return {cause: _said(cause, ", ".join(sorted(names))) for cause, names in blind.items()}
 
 
-def _cannot_fire(target: str, cause: Problem, blind: str) -> Problem:
+def _said(cause: Problem, names: str) -> str:
     how = "see only the role's own sessions" if cause.slug == _ONLY_OWN else "cannot fire"
-    return Problem(
-        slug="rule-cannot-fire",
-        sentence=f"{target}: {blind} {how}, because of {cause.slug}.",
-        why="Silence of such a rule means nothing. Rules whose readings are all missing are `unknown`, never well.",
-        fix=f"Mend {cause.slug}: {cause.fix}",
-        target=target,
-    )
+    return f"Meanwhile {names} {how}, and their silence means nothing."

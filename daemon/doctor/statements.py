@@ -1,7 +1,8 @@
 """pg_stat_statements: installed, loaded, of the right version, large enough, and readable."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from pgvigil.statements import StatementsInfo
 EXTENSION = "pg_stat_statements"
 MAX_SETTING = "pg_stat_statements.max"
 _TRACK = "pg_stat_statements.track"
+_UNLOADED, _MISSING = "extension-not-preloaded", "extension-missing"
 
 # pg_stat_statements.c, entry_dealloc: USAGE_DEALLOC_PERCENT 5, and at least 10 entries. It takes those that were
 # used least, so one an hour means that a statement which runs once an hour or so is forgotten between two runs.
@@ -61,6 +63,24 @@ def extension_problems(target: str, reading: SettingsReading) -> Iterator[Proble
         yield _track_none(target)
     if extension is not None and extension.installed not in (None, extension.offered):
         yield _outdated(target, str(extension.installed), extension.offered)
+
+
+def next_steps(problems: Mapping[str, Problem], reading: SettingsReading | None) -> dict[str, Problem]:
+    """Where library and extension both are missing, only what is to be done first; the rest as it is.
+
+    A server does not start with a library that is not installed: then that comes first.
+    """
+    slugs = {problem.slug for problem in problems.values()}
+    if reading is None or not slugs >= {_UNLOADED, _MISSING}:
+        return dict(problems)
+    if EXTENSION not in reading.extensions:
+        return {key: problem for key, problem in problems.items() if problem.slug != _UNLOADED}
+    then = f"Then CREATE EXTENSION {EXTENSION}; in one watched database: none has it yet."
+    return {
+        key: replace(problem, why=f"{problem.why} {then}") if problem.slug == _UNLOADED else problem
+        for key, problem in problems.items()
+        if problem.slug != _MISSING
+    }
 
 
 def _not_preloaded(target: str, reading: SettingsReading) -> Problem:

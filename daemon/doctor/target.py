@@ -23,6 +23,7 @@ from daemon.doctor.statements import (
     extension_missing,
     extension_problems,
     max_small,
+    next_steps,
     texts_lost,
     texts_unreadable,
 )
@@ -55,11 +56,17 @@ class Diagnosis:
 
     def problems(self, rules: Mapping[str, BoundRule]) -> dict[str, Problem]:
         """All that is known now, under keys that stay while the problem does. `rules` are those in force."""
-        plain = dict(self._plain())
-        unread = dict(zip(self._missing.values(), self._lacking(), strict=True))
+        plain = next_steps(dict(self._plain()), self._settings)
+        lacking = zip(self._missing.values(), self._lacking(), strict=True)
+        unread = {feed: problem for feed, problem in lacking if problem in plain.values()}
         unread |= {feed: problem for (feed, database), problem in self._denied.items() if not database}
-        blind = blind_rules(self._target, rules, unread, plain.values())
-        return plain | {f"rules {problem.sentence}": problem for problem in blind}
+        blind = blind_rules(rules, unread, plain.values())
+        return {
+            key: replace(problem, why=f"{problem.why} {blind[problem]}".lstrip())
+            if problem in blind
+            else problem
+            for key, problem in plain.items()
+        }
 
     @property
     def blinding(self) -> tuple[Problem, ...]:

@@ -32,7 +32,7 @@ def test_a_server_that_is_set_up_well_has_no_problem(
     admin.execute("ALTER ROLE pgvigil CONNECTION LIMIT 5")
     ran = doctor.run(doctor.write(own_server.dsn(user="pgvigil"), more=CONSOLE))
     assert (ran.returncode, ran.stderr) == (codes.OK, "")
-    assert "shop: 18 checks, no problem\n  ok: connection, connection limit, pg_monitor" in ran.stdout
+    assert "shop: 17 checks, no problem\n  ok: connection, connection limit, pg_monitor" in ran.stdout
     assert (
         "pgvigil: 4 checks, no problem\n  ok: configuration, store, listening address, sink here"
         in ran.stdout
@@ -84,12 +84,15 @@ def test_the_way_from_a_bare_server_to_statement_statistics(
     server = start_server(preload=())
     file = doctor.write(server.dsn())
     found = doctor.look(file)
-    assert found.problems.keys() == {"extension-not-preloaded", "extension-missing", "rule-cannot-fire"}
-    assert "slow_query, statement_evictions cannot fire" in found.problems["rule-cannot-fire"].sentence
+    assert found.problems.keys() == {"extension-not-preloaded"}
+    why = found.problems["extension-not-preloaded"].why
+    assert "Then CREATE EXTENSION pg_stat_statements; in one watched database" in why
+    assert "slow_query, statement_evictions cannot fire" in why
     run(server, found.problems["extension-not-preloaded"].fix)
     server.restart()
     found = doctor.look(file)
-    assert found.problems.keys() == {"extension-missing", "rule-cannot-fire"}
+    assert found.problems.keys() == {"extension-missing"}
+    assert "slow_query, statement_evictions cannot fire" in found.problems["extension-missing"].why
     run(server, found.problems["extension-missing"].fix)
     found = doctor.look(file)
     assert (found.problems, found.unseen) == ({}, {})
@@ -99,7 +102,7 @@ def test_created_and_not_loaded(doctor: Doctor, start_server: StartServer) -> No
     server = start_server(preload=())
     run(server, "CREATE EXTENSION pg_stat_statements")
     found = doctor.look(doctor.write(server.dsn()))
-    assert found.problems.keys() == {"extension-not-preloaded", "rule-cannot-fire"}
+    assert found.problems.keys() == {"extension-not-preloaded"}
     assert "must be loaded" in found.unseen["pg_stat_statements.max"]
     assert doctor.run(doctor.write(server.dsn())).returncode == codes.WARNING, "it is known why"
 
@@ -188,19 +191,9 @@ def test_privileges_are_mended_by_their_fixes(
         "connection-limit-small",
         "not-pg-monitor",
         "privilege-missing",
-        "rule-cannot-fire",
     }
-    blind = {
-        problem.sentence
-        for each in found.checks
-        for problem in each.problems
-        if problem.slug == "rule-cannot-fire"
-    }
-    assert "shop: slow_query, statement_evictions cannot fire, because of privilege-missing." in blind
-    run(
-        own_server,
-        *(found.problems[slug].fix for slug in sorted(found.problems) if slug != "rule-cannot-fire"),
-    )
+    assert "slow_query, statement_evictions cannot fire" in found.problems["privilege-missing"].why
+    run(own_server, *(found.problems[slug].fix for slug in sorted(found.problems)))
     mended = doctor.look(file)
     assert (mended.problems, mended.unseen) == ({}, {})
 

@@ -19,7 +19,7 @@ def test_a_target_that_cannot_be_reached_is_unknown_and_the_others_are_told(
     file = doctor.write(own_server.dsn(), more=gone + CONSOLE)
     exit_code, told = doctor.told(file)
     assert exit_code == codes.UNKNOWN
-    assert {problem["slug"] for problem in told["problems"]} == {"extension-missing", "rule-cannot-fire"}
+    assert {problem["slug"] for problem in told["problems"]} == {"extension-missing"}
     unreachable = next(each for each in told["not_checked"] if each["target"] == "gone")
     assert unreachable["check"] == "connection"
     assert "refused" in unreachable["reason"]

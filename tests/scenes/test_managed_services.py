@@ -25,7 +25,7 @@ TARGET = '[[targets]]\nname = "cloud"\ndsn = "{dsn}"\n'
 QUICK = "".join(f'[collectors.{name}]\ninterval = "1s"\n' for name in ("availability", "wal", "checkpoints"))
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 BY_SERVICE = {"not-offered-by-service", "functions-kept-by-service"}
-HERE_AS_WELL = {"track-io-timing-off", "track-activity-query-size-small", "rule-cannot-fire"}
+HERE_AS_WELL = {"track-io-timing-off", "track-activity-query-size-small"}
 NOT_IN_AURORA = {"wal", "checkpoints"}
 
 

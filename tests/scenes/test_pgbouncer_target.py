@@ -170,7 +170,7 @@ def test_the_doctor_looks_at_what_a_pooler_has(pooler: poolers.Pooler, tmp_path:
     assert found.problems == {}
     assert found.unseen == {}
     of_target = [each.check for each in found.checks if each.target == "pool"]
-    assert of_target == ["connection", "privileges of readings", "rules can fire"]
+    assert of_target == ["connection", "privileges of readings"]
     file.write_text(head + config(pooler, user=poolers.APPLICATION), encoding="utf-8")
     assert set(doctor.look(file).problems) == {"not-stats-user"}
 

@@ -219,7 +219,8 @@ def _costs(path: Path) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
 
 
 _RULES = """\
-Every rule's section starts with the same keys; the rest are its own gates. `[rules.NAME.overrides."orders-*"]`
+Every rule's section starts with the same keys; the rest are its own gates. The daemon waits for as long as `for` says
+before it tells; `pgvigil check` looks once and tells at once. `[rules.NAME.overrides."orders-*"]`
 replaces keys for the targets whose name matches the pattern, `[rules.NAME.overrides."env=prod"]` for those whose
 label does; where several match, the later one wins. To silence a rule, set `enabled = false` in its section or in an
 override. `pgvigil rules explain NAME` shows a rule's page in the terminal."""

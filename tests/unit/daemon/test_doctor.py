@@ -18,6 +18,7 @@ from daemon.doctor.statements import (
     extension_missing,
     extension_problems,
     max_small,
+    next_steps,
     room,
     texts_lost,
     texts_unreadable,
@@ -150,6 +151,23 @@ def test_the_way_to_a_missing_extension_is_as_long_as_it_is() -> None:
     assert fix(reading()) == "CREATE EXTENSION pg_stat_statements; -- in one watched database"
     assert "extension-not-preloaded" in fix(unloaded)
     assert "contrib package" in fix(replace(unloaded, extensions={}))
+
+
+def test_of_library_and_extension_the_next_step_alone_is_told() -> None:
+    """A server does not start with a library that is not installed."""
+
+    def steps(read: SettingsReading) -> list[Problem]:
+        missing = extension_missing("shop", "pg_stat_statements", "statements", read)
+        found = {problem.slug: problem for problem in (missing, *extension_problems("shop", read))}
+        return [*next_steps(found, read).values()]
+
+    unloaded = reading("pg_stat_statements.max")
+    [preload] = steps(unloaded)
+    assert preload.slug == "extension-not-preloaded"
+    assert "Then CREATE EXTENSION pg_stat_statements;" in preload.why
+    [install] = steps(replace(unloaded, extensions={}))
+    assert "contrib package" in install.fix
+    assert [problem.slug for problem in steps(reading())] == ["extension-missing"]
 
 
 # --- churn ------------------------------------------------------------------------------------------------
@@ -346,13 +364,13 @@ def rules() -> Mapping[str, BoundRule]:
 
 def blind(slug: str, **unread: Problem) -> list[str]:
     problems = [Problem(slug=slug, sentence="", fix="Mend it.")] if slug else []
-    return [each.sentence for each in blind_rules("shop", rules(), unread, problems)]
+    return [*blind_rules(rules(), unread, problems).values()]
 
 
 def test_a_rule_cannot_fire_without_its_reading_and_the_others_can() -> None:
     missing = extension_missing("shop", "pg_stat_statements", "statements")
     assert blind("", statements=missing) == [
-        "shop: slow_query, statement_evictions cannot fire, because of extension-missing."
+        "Meanwhile slow_query, statement_evictions cannot fire, and their silence means nothing."
     ]
 
 
@@ -367,8 +385,8 @@ def test_what_counts_sessions_goes_on_where_their_states_are_hidden() -> None:
 def test_what_stops_a_reading_is_named_before_what_hides_a_part_of_it() -> None:
     stopped = Problem(slug="statements-not-tracked", sentence="", fix="Track them.")
     hidden = Problem(slug="not-pg-monitor", sentence="", fix="Grant it.")
-    found = [each.sentence for each in blind_rules("shop", rules(), {}, [hidden, stopped])]
-    assert "shop: slow_query, statement_evictions cannot fire, because of statements-not-tracked." in found
+    found = blind_rules(rules(), {}, [hidden, stopped])
+    assert "slow_query, statement_evictions cannot fire" in found[stopped]
 
 
 def test_nothing_is_known_of_what_was_never_read() -> None:
