@@ -55,15 +55,40 @@ class Explainers:
     Only incidents that fire, or did until we lost sight of them, explain: a pending one may come to nothing,
     and would have silenced what is real. One that has ended explains, if its rule lingers, what was measured
     from before its end on: the waiters of a row lock reach pg_stat_statements only when they are let go.
+
+    What no incident of the target explains, one `elsewhere` may: of another target, firing or ended so lately that
+    what is seen now is still its aftermath.
     """
 
-    def __init__(self, family: Family, incidents: Iterable[Incident]) -> None:
+    def __init__(
+        self, family: Family, incidents: Iterable[Incident], elsewhere: Iterable[Incident] = ()
+    ) -> None:
         self._family = family
-        self._by_entity: dict[str, list[Incident]] = {}
+        self._here = self._by_entity(incidents)
+        self._elsewhere = self._by_entity(elsewhere)
+
+    def of_finding(self, finding: Finding) -> Incident | None:
+        """The incident that what is seen now belongs to: the topmost, then oldest."""
+        here = self._candidates(self._here, finding.rule, finding.about)
+        still = [incident for incident in here if _still(incident, finding.measured_from)]
+        return self._first(still or self._candidates(self._elsewhere, finding.rule, finding.about))
+
+    def of_incident(self, incident: Incident) -> Incident | None:
+        """The same of what was seen before: only one that has not ended."""
+        for where in (self._here, self._elsewhere):
+            candidates = self._candidates(where, incident.rule, incident.about)
+            lasting = self._first(one for one in candidates if one.resolved_at is None)
+            if lasting is not None:
+                return lasting
+        return None
+
+    def _by_entity(self, incidents: Iterable[Incident]) -> dict[str, list[Incident]]:
+        found: dict[str, list[Incident]] = {}
         for incident in incidents:
             if self._explains(incident):
                 for entity in incident.explains:
-                    self._by_entity.setdefault(entity, []).append(incident)
+                    found.setdefault(entity, []).append(incident)
+        return found
 
     def _explains(self, incident: Incident) -> bool:
         if incident.state in _ABSORBING:
@@ -71,14 +96,17 @@ class Explainers:
         ended = incident.state is State.RESOLVED and incident.fired_at is not None
         return ended and incident.rule in self._family.lingering
 
-    def of(self, rule: str, about: frozenset[str], measured_from: datetime | None) -> Incident | None:
-        """The incident that a finding of `rule` about these entities belongs to: the topmost, then oldest."""
-        candidates = [
+    def _candidates(
+        self, where: Mapping[str, list[Incident]], rule: str, about: frozenset[str]
+    ) -> list[Incident]:
+        return [
             incident
             for entity in about
-            for incident in self._by_entity.get(entity, ())
-            if rule in self._family.absorbs.get(incident.rule, ()) and _still(incident, measured_from)
+            for incident in where.get(entity, ())
+            if rule in self._family.absorbs.get(incident.rule, ())
         ]
+
+    def _first(self, candidates: Iterable[Incident]) -> Incident | None:
         return min(candidates, key=self._precedence, default=None)
 
     def _precedence(self, incident: Incident) -> tuple[bool, int, bool, int]:
@@ -98,7 +126,7 @@ def explanations(family: Family, findings: Iterable[Finding], moment: Moment) ->
     )
     explained = {}
     for key, finding in by_fingerprint.items():
-        incident = explainers.of(finding.rule, finding.about, finding.measured_from)
+        incident = explainers.of_finding(finding)
         if incident is not None:
             explained[key] = by_fingerprint[incident.fingerprint]
     return explained

@@ -63,8 +63,6 @@ class Evaluation:
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
         lasting = [one for one in elsewhere if one.resolved_at is None or one.resolved_at >= since]
         self._elsewhere = {one.id: one for one in lasting}
-        self._elsewhere_since = since
-        self._explainers_elsewhere = Explainers(family, lasting)
         self._rules = rules
         self._family = family
         self._target = target
@@ -140,17 +138,16 @@ class Evaluation:
         down = None if rule in self._family.over_all else self._down()
         explainers = self._explainers()
         for finding in findings:
-            parent = explainers.of(finding.rule, finding.about, finding.measured_from)
-            abroad = self._explainers_elsewhere.of(finding.rule, finding.about, self._elsewhere_since)
+            parent = explainers.of_finding(finding)
             if down is not None:
                 self._found_while_down(finding, down)
-            elif parent is not None:
-                self._absorb(finding, parent)
-            elif abroad is not None:
-                self._see(finding)
-                self._mark(finding.fingerprint, abroad)
-            else:
+            elif parent is None:
                 self._stands(finding)
+            elif parent.id in self._elsewhere:
+                self._see(finding)
+                self._mark(finding.fingerprint, parent)
+            else:
+                self._absorb(finding, parent)
 
     def _stands(self, finding: Finding) -> None:
         key = finding.fingerprint
@@ -223,16 +220,13 @@ class Evaluation:
     def _adopt(self, tracked: Tracked, explainers: Explainers) -> None:
         """An incident that was there before the one that explains it becomes its child."""
         incident = tracked.incident
-        if incident.parent_id is not None:
+        parent = None if incident.parent_id is not None else explainers.of_incident(incident)
+        if parent is None:
             return
-        parent = explainers.of(incident.rule, incident.about, None)
-        abroad = self._explainers_elsewhere.of(incident.rule, incident.about, None)
-        if parent is None and abroad is not None:
-            self._mark(incident.fingerprint, abroad)
-        elif parent is not None:
+        if parent.id not in self._elsewhere:
             notes = self.draft.notes(parent.fingerprint).adding_child(incident)
             self.draft.set_notes(parent.fingerprint, notes, self._moment)
-            self._mark(incident.fingerprint, parent)
+        self._mark(incident.fingerprint, parent)
 
     def _mark(self, key: str, parent: Incident) -> None:
         tracked = self.draft.get(key)
@@ -261,7 +255,7 @@ class Evaluation:
     # --- the parts --------------------------------------------------------------------------------------
 
     def _explainers(self) -> Explainers:
-        return Explainers(self._family, self.draft.book.incidents())
+        return Explainers(self._family, self.draft.book.incidents(), self._elsewhere.values())
 
     def _step(self, key: str, observation: Observation) -> None:
         tracked = self.draft.get(key)

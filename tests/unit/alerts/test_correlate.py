@@ -28,7 +28,8 @@ def incident(of: str, number: int, **more: object) -> Incident:
 
 def explained(by: list[Incident], of: str = "long_transaction") -> int | None:
     """The id of the incident that a finding about the session belongs to, whatever the order of the book."""
-    found = {Explainers(FAMILY, some).of(of, SESSION, CLOCK.now.utc) for some in (by, by[::-1])}
+    seen = finding(of, about=SESSION, measured_from=CLOCK.now.utc)
+    found = {Explainers(FAMILY, some).of_finding(seen) for some in (by, by[::-1])}
     [only] = found
     return None if only is None else only.id
 
@@ -72,3 +73,14 @@ def test_a_circle_is_refused() -> None:
 
 def test_what_absorbs_a_rule_that_is_switched_off_still_works() -> None:
     assert family({"a": rule("a", absorbs=["gone"]).rule}).absorbs == {"a": frozenset()}
+
+
+def test_of_another_target_comes_after_what_is_here_and_an_ended_one_takes_only_what_is_seen_now() -> None:
+    here = incident("idle_in_transaction", 2)
+    elsewhere = incident("blocking_chain", 1, state=State.RESOLVED, resolved_at=CLOCK.now.utc)
+    seen, before = finding("long_transaction", about=SESSION), incident("long_transaction", 3)
+    both, other = Explainers(FAMILY, [here], [elsewhere]), Explainers(FAMILY, [], [elsewhere])
+    assert (both.of_finding(seen), both.of_incident(before)) == (here, here)
+    assert (other.of_finding(seen), other.of_incident(before)) == (elsewhere, None)
+    lasts = incident("blocking_chain", 4)
+    assert Explainers(FAMILY, [], [lasts]).of_incident(before) == lasts
