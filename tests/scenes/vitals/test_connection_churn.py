@@ -2,13 +2,22 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from pgvigil.model.level import Level
 from pgvigil.postgres.session import Session
-from tests.support.servers import Database
+from tests.support.reporting import not_run
+from tests.support.servers import Database, Server
 from tests.support.vitals import Readings, Vitals
 
 # As by default, in seconds instead of minutes: the clock is the test's, the connections are real.
 QUICK = {"connection_churn": {"within": "6s", "for": "6s", "keep_firing_for": "4s"}}
+
+
+@pytest.fixture(autouse=True)
+def sessions_are_counted(server: Server) -> None:
+    if server.version_num < 140000:
+        not_run("before 14 the server does not count sessions", mendable=False)
 
 
 class Clients:

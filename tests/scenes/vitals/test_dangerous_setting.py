@@ -32,7 +32,9 @@ def test_settings_that_lose_data_are_critical_until_they_are_set_back(
     own_server: ScratchServer, vitals: Callable[..., Vitals]
 ) -> None:
     scene = vitals({"dangerous_setting": {}})
-    in_force(own_server, {"autovacuum": "off"})
+    in_force(
+        own_server, {"autovacuum": "off", "password_encryption": "scram-sha-256"}
+    )  # md5 by default in 13
     with closing(watching.watch(own_server.dsn())) as session:
         scene.look(session)
         assert {subject: each.severity for subject, each in scene.firing.items()} == {
