@@ -75,7 +75,7 @@ def next_steps(problems: Mapping[str, Problem], reading: SettingsReading | None)
         return dict(problems)
     if EXTENSION not in reading.extensions:
         return {key: problem for key, problem in problems.items() if problem.slug != _UNLOADED}
-    then = f"Then CREATE EXTENSION {EXTENSION}; in one watched database: none has it yet."
+    then = f"Once the server has it: CREATE EXTENSION {EXTENSION}; in one watched database, since none has it yet."
     return {
         key: replace(problem, why=f"{problem.why} {then}") if problem.slug == _UNLOADED else problem
         for key, problem in problems.items()

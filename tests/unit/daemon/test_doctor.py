@@ -164,7 +164,7 @@ def test_of_library_and_extension_the_next_step_alone_is_told() -> None:
     unloaded = reading("pg_stat_statements.max")
     [preload] = steps(unloaded)
     assert preload.slug == "extension-not-preloaded"
-    assert "Then CREATE EXTENSION pg_stat_statements;" in preload.why
+    assert "Once the server has it: CREATE EXTENSION pg_stat_statements;" in preload.why
     [install] = steps(replace(unloaded, extensions={}))
     assert "contrib package" in install.fix
     assert [problem.slug for problem in steps(reading())] == ["extension-missing"]
