@@ -11,7 +11,8 @@ from daemon.board import Board
 from daemon.fleet import Fleet
 from daemon.housekeeping import Housekeeping
 from daemon.lanes.pool import Pool
-from daemon.metrics.own import OwnStats, SinkStats
+from daemon.metrics.own import OwnStats
+from daemon.metrics.sinks import SinkStats
 from daemon.reload import LastReload
 from daemon.sinks import Outboxes
 from daemon.supervisor import Supervisor
@@ -85,13 +86,17 @@ class Account:
         queues = self._queues()
         sinks = {}
         for name, outbox in self.outboxes.workers.items():
+            done = outbox.stats()
             queue = None if queues is None else queues.get(name, Queue())
             sinks[name] = SinkStats(
-                attempts=outbox.stats().outcomes,
+                attempts=done.outcomes,
                 pending=None if queue is None else queue.pending,
                 parked=None if queue is None else queue.parked,
                 oldest_pending_at=None if queue is None else queue.oldest_due_since,
                 fallbacks=outbox.sink.fallbacks,
+                latency=done.latency,
+                dropped=done.dropped,
+                digesting=outbox.digesting,
             )
         return sinks
 

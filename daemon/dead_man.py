@@ -11,7 +11,7 @@ import structlog
 from daemon.board import Board
 from daemon.clock import Now
 from daemon.health import status_line
-from daemon.metrics.own import SinkStats
+from daemon.metrics.sinks import SinkStats
 from daemon.sending import Unanswered, send
 
 log = structlog.get_logger(__name__)

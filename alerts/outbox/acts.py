@@ -42,6 +42,11 @@ def acts(incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: b
     return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, can_reply=can_reply))
 
 
+def missed(incident: Incident, delivery: Delivery) -> bool:
+    """Whether nobody there will hear of it, because it ended before they could be told. What is quiet is not missed."""
+    return incident.state is State.RESOLVED and not possibly_seen(delivery) and not _quiet(incident)
+
+
 def shown(incident: Incident, delivery: Delivery, done: tuple[Act, ...]) -> Seen | None:
     """What people have seen once `done` is done.
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
-from alerts.outbox.acts import acts, shown
+from alerts.outbox.acts import acts, missed, shown
 from alerts.outbox.aftermath import Aftermath, after_failure, look_failed, without_act
 from alerts.outbox.gate import Gate
 from alerts.outbox.herald import Hands, Herald
@@ -96,6 +96,11 @@ class Courier:
     def settling(self) -> bool:
         """Whether nothing is sent yet, because a digest waits for the first look around."""
         return self._herald.waiting
+
+    @property
+    def digesting(self) -> bool:
+        """Whether a digest is to be told before anything is told one by one."""
+        return self._herald.digesting
 
     def check(self) -> None:
         """The sink looks at its set-up: at start, before anything is sent (it learns a channel's id by its name), and
@@ -197,6 +202,8 @@ class Courier:
 
     def _settle_silently(self, row: Delivery, incident: Incident) -> None:
         """Nothing is to be told. What was in doubt stays in doubt, for the next version."""
+        if missed(incident, row):
+            self._record.never_told(incident)
         settled = replace(
             row,
             status=DeliveryStatus.SETTLED,

@@ -64,6 +64,7 @@ class Herald:
         self._hands = hands
         self._settled = settled
         self._settle_until_s = clock().mono_s + limits.settle_s
+        self.digesting = False  # there is a digest to tell
         self.waiting = False  # nothing is to be sent before all was looked at
         self._over = False
         self._done = False
@@ -80,6 +81,7 @@ class Herald:
         if self._done:
             return None
         row = self._digests.get(self._name)
+        self.digesting = row is not None
         if row is None:
             self._done = True
             return None

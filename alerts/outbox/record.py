@@ -1,5 +1,6 @@
 """What the outbox of one destination did: counted for metrics, said for logs."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]
 _LEVELS = {
     "delivered": "info",
     "delivery_adopted": "info",
+    "delivery_dropped": "warning",
     "digest_delivered": "info",
     "digest_adopted": "info",
     "digest_failed": "warning",
@@ -31,6 +33,8 @@ _LEVELS = {
     "sink_bug": "error",
     "outbox_store_failed": "warning",
 }
+LATENCY_BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+OVER = "over"  # it ended, and was never critical, before the destination could be told that it began
 _OUTAGE = frozenset({DeliveryFailure.TRANSIENT, DeliveryFailure.AMBIGUOUS, DeliveryFailure.MISCONFIGURED})
 _OUTAGE_FAILURES = 3  # in a row: the destination was down, not one message bad
 
@@ -42,15 +46,34 @@ def log_event(event: str, fields: Mapping[str, Any]) -> None:
     getattr(log, _LEVELS[event])(event, **fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long what people hear took from the reading to the destination's yes. `counts` holds how many were within
+    each of LATENCY_BOUNDS_S and beyond the bound before; the last are beyond all.
+    """
+
+    counts: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
+    sum_s: float = 0.0
+
+    def with_one(self, waited_s: float) -> "Latency":
+        place = bisect_left(LATENCY_BOUNDS_S, waited_s)
+        counts = tuple(count + (index == place) for index, count in enumerate(self.counts))
+        return Latency(counts, self.sum_s + waited_s)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxStats:
-    """Since the start. `outcomes` counts calls that tell something, by how they ended: every outcome is there."""
+    """Since the start. `outcomes` counts calls that tell something, by how they ended: every outcome is there; `dropped`
+    what nobody will hear, by reason.
+    """
 
     outcomes: Mapping[str, int]
     delivered: int  # times that the destination came to reflect an incident's version
     retries: int  # calls for a row whose call before had failed
     adopted: int  # acts that were found to have arrived though no answer said so
     marked: int  # acts sent again as possible duplicates
+    latency: Latency
+    dropped: Mapping[str, int]
 
 
 class Record:
@@ -61,6 +84,8 @@ class Record:
         self._on_event = on_event
         self._outcomes = dict.fromkeys(OUTCOMES, 0)
         self._delivered = self._retries = self._adopted = self._marked = 0
+        self._latency = Latency()
+        self._dropped = {OVER: 0}
         self._outage = 0  # failures in a row that mean that the destination is down
         self._unchecked = False
         self.misconfigured = 0  # failures in a row that people must mend
@@ -72,6 +97,8 @@ class Record:
             retries=self._retries,
             adopted=self._adopted,
             marked=self._marked,
+            latency=self._latency,
+            dropped=dict(self._dropped),
         )
 
     def attempt(self, *, again: bool, marked: bool) -> None:
@@ -83,13 +110,21 @@ class Record:
 
     def delivered(self, row: Delivery, incident: Incident, done: tuple[Act, ...], now: datetime) -> None:
         self._delivered += 1
+        waited_s = (now - row.due_since).total_seconds()
+        if any(act.creates for act in done):
+            self._latency = self._latency.with_one(max(waited_s, 0.0))  # a wall clock may have been set back
         self._say(
             "delivered",
             incident=incident.name,
             version=incident.version,
             acts=[str(act.told or act.kind) for act in done],
-            waited_s=round((now - row.due_since).total_seconds(), 3),
+            waited_s=round(waited_s, 3),
         )
+
+    def never_told(self, incident: Incident) -> None:
+        """It is over, and the destination was never told that it began."""
+        self._dropped[OVER] += 1
+        self._say("delivery_dropped", incident=incident.name, reason=OVER)
 
     def adopted(self, incident: Incident, act: Act) -> None:
         self._delivered += 1

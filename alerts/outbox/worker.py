@@ -118,6 +118,11 @@ class OutboxWorker:
         """How long ago it last got further, for the health check."""
         return self._clock().mono_s - self.beat
 
+    @property
+    def digesting(self) -> bool:
+        """Whether a digest is to be told before anything is told one by one."""
+        return self._courier.digesting
+
     def stats(self) -> OutboxStats:
         return self._record.stats()
 

@@ -1,8 +1,8 @@
 """One POST to a destination that speaks HTTP: no retries, no redirects, errors for the outbox.
 
 Proxies are those of the environment (`https_proxy`, `no_proxy`). The time-out is that of each step: to connect, to
-write, to wait for the answer. What the answer says beyond its status is read for as long again at most, and no more
-of it than a line's worth: the status decides.
+write, to wait for the answer; a whole call takes at most three times as long, however slowly the answer comes. What it
+says beyond its status is read for as long as one step at most, and no more of it than a line's worth: the status decides.
 """
 
 import ssl
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request
 
 from pydantic import Field
 
+from alerts.sinks._deadline import STEPS, Deadline
 from alerts.sinks._failures import PERHAPS_DONE_STATUS, asked_to_wait, broken, perhaps
 from pgvigil.model.delivery import DeliveryError, DeliveryFailure
 from pgvigil.plugins import Params
@@ -34,7 +35,10 @@ _LATER_STATUS = frozenset({408, 425})
 class HttpParams(Params):
     """What every destination has that speaks HTTP."""
 
-    timeout: DurationS = Field(10.0, description="How long to wait at each step of a call.")
+    timeout: DurationS = Field(
+        10.0,
+        description="How long to wait at each step of a call; a whole call takes at most three times as long.",
+    )
     ca_file: Path | None = Field(
         None, description="File with the certificates to trust (PEM), instead of the system's."
     )
@@ -72,7 +76,7 @@ class HttpClient:
     def __init__(self, who: str, timeout_s: float, ca_file: Path | None = None) -> None:
         self._who = who
         self._timeout_s = timeout_s
-        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=trust(ca_file)))
+        self._trust = trust(ca_file)
 
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, creates: bool, hidden: str = ""
@@ -93,12 +97,14 @@ class HttpClient:
         raise refusal(self._who, answer, creates=creates, hidden=hidden)
 
     def _ask(self, request: Request) -> Answer:
-        try:
-            with self._opener.open(request, timeout=self._timeout_s) as response:
-                return self._read(response.status, response)
-        except HTTPError as error:
-            with error:
-                return self._read(error.code, error.fp, error.headers)
+        with Deadline(STEPS * self._timeout_s) as deadline:
+            opener = deadline.opener(_NoRedirects(), context=self._trust)
+            try:
+                with opener.open(request, timeout=self._timeout_s) as response:
+                    return self._read(response.status, response)
+            except HTTPError as error:
+                with error:
+                    return self._read(error.code, error.fp, error.headers)
 
     def _read(self, status: int, response: HTTPResponse | Any, headers: Any = None) -> Answer:
         given = {name.lower(): value for name, value in (headers or response.headers).items()}

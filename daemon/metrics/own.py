@@ -9,18 +9,8 @@ import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from daemon.metrics.families import setup_problems
+from daemon.metrics.sinks import SinkStats, about_sinks
 from pgvigil import __version__
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkStats:
-    """`attempts` counts calls by outcome (ok, rate_limited, transient, ambiguous, rejected, ...)."""
-
-    attempts: Mapping[str, int] = field(default_factory=dict)
-    pending: int | None = 0  # None: not known
-    parked: int | None = 0
-    oldest_pending_at: datetime | None = None
-    fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +53,7 @@ class OwnMetrics:
             *_about_daemon(stats),
             *_about_heartbeat(stats),
             setup_problems(stats.problems),
-            *_about_sinks(stats),
+            *about_sinks(stats.sinks),
         ]
 
     def _about_process(self) -> Sequence[Metric]:
@@ -162,33 +152,3 @@ def _about_heartbeat(stats: OwnStats) -> Sequence[Metric]:
             stats.heartbeat_failures,
         ),
     ]
-
-
-def _about_sinks(stats: OwnStats) -> Sequence[Metric]:
-    attempts = CounterMetricFamily(
-        "pgvigil_notify_attempts", "Calls to a sink, by outcome.", labels=["sink", "outcome"]
-    )
-    pending = GaugeMetricFamily(
-        "pgvigil_outbox_pending", "Incidents that the sink does not reflect yet.", labels=["sink"]
-    )
-    parked = GaugeMetricFamily(
-        "pgvigil_outbox_parked", "Deliveries that wait for people to mend the sink.", labels=["sink"]
-    )
-    oldest = GaugeMetricFamily(
-        "pgvigil_outbox_oldest_pending_timestamp_seconds",
-        "Since when the oldest one has waited.",
-        labels=["sink"],
-    )
-    simpler = CounterMetricFamily(
-        "pgvigil_notify_fallbacks", "Messages refused and sent in a simpler form.", labels=["sink", "refused"]
-    )
-    for name, sink in sorted(stats.sinks.items()):
-        for form, count in sorted(sink.fallbacks.items()):
-            simpler.add_metric([name, form], count)
-        for outcome, count in sorted(sink.attempts.items()):
-            attempts.add_metric([name, outcome], count)
-        since = None if sink.oldest_pending_at is None else sink.oldest_pending_at.timestamp()
-        for family, value in ((pending, sink.pending), (parked, sink.parked), (oldest, since)):
-            if value is not None:
-                family.add_metric([name], value)
-    return [attempts, pending, parked, oldest, simpler]

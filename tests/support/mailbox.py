@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.support.serving import in_thread, tls
 
-DROP, HANG = "drop", "hang"
+DROP, HANG, DRIP = "drop", "hang", "drip"
 
 
 class Mailbox:
-    """`faults` by step: what to answer instead, DROP or HANG. Steps: connect, ehlo, auth, mail, rcpt, data, end, and
+    """`faults` by step: what to answer instead, DROP, HANG or DRIP. Steps: connect, ehlo, auth, mail, rcpt, data, end, and
     `rcpt ADDRESS`.
     """
 
@@ -72,7 +72,9 @@ class _Conversation:
         answer = self._box.faults.get(step, usual)
         if answer == HANG:
             self._box.over.wait(30)
-        if answer in (DROP, HANG):
+        while answer == DRIP and not self._box.over.wait(0.05):
+            self._sock.sendall(b"2")
+        if answer in (DROP, HANG, DRIP):
             raise _Hangup
         self._sock.sendall(f"{answer}\r\n".encode())
         return answer == usual

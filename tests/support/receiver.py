@@ -30,7 +30,7 @@ class Say:
     endless: bool = False
 
 
-DROP, HANG, GARBAGE = "drop", "hang", "garbage"
+DROP, HANG, GARBAGE, DRIP = "drop", "hang", "garbage", "drip"
 
 
 class Receiver:
@@ -60,6 +60,9 @@ class Receiver:
             self.over.wait(30)
         elif fault == GARBAGE:
             handler.wfile.write(b"\x00\xff nonsense\r\n\r\n")
+        elif fault == DRIP:
+            while not self.over.wait(0.05):
+                handler.wfile.write(b"H")
 
     def _answer(self, handler: "_Handler", say: Say) -> None:
         handler.send_response(say.status)

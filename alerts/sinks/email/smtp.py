@@ -10,9 +10,11 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
+from alerts.sinks._deadline import Deadline
 from alerts.sinks._failures import reason
 from alerts.sinks._secret import SecretFile, once_more
 from pgvigil.model.delivery import DeliveryError, DeliveryFailure
@@ -21,6 +23,28 @@ from pgvigil.text import one_line
 log = structlog.get_logger(__name__)
 
 _WHO = "the mail server"
+
+
+_STEPS = 6.0  # a mail has more steps than a request: it may take this many times the time-out of one
+
+
+class _Plain(smtplib.SMTP):
+    """The library's, with an end to the whole conversation."""
+
+    def __init__(self, deadline: Deadline, *where: Any, **how: Any) -> None:
+        self._deadline = deadline
+        super().__init__(*where, **how)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return self._deadline.connect((host, port), timeout)
+
+
+class _Secure(smtplib.SMTP_SSL, _Plain):
+    """The same with TLS from the beginning: SMTP_SSL wraps the socket of the class behind it."""
+
+    def __init__(self, deadline: Deadline, *where: Any, **how: Any) -> None:
+        self._deadline = deadline
+        smtplib.SMTP_SSL.__init__(self, *where, **how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +78,11 @@ class Smtp:
         once_more(lambda: self._once(sender, recipients, mail), secret)
 
     def _once(self, sender: str, recipients: Sequence[str], mail: bytes) -> None:
-        with self._connection(sender, recipients) as server:
+        with Deadline(_STEPS * self._timeout_s) as deadline:
+            self._hand_over(deadline, sender, recipients, mail)
+
+    def _hand_over(self, deadline: Deadline, sender: str, recipients: Sequence[str], mail: bytes) -> None:
+        with self._connection(deadline, sender, recipients) as server:
             try:
                 code, said = server.data(mail)
             except smtplib.SMTPDataError as error:
@@ -62,16 +90,22 @@ class Smtp:
             except (OSError, ValueError) as error:
                 words = f"no answer from {_WHO} to the mail: {reason(error)}"
                 raise DeliveryError(DeliveryFailure.AMBIGUOUS, words) from None
+            if code != 250 and deadline.over:
+                raise DeliveryError(
+                    DeliveryFailure.AMBIGUOUS, f"no answer from {_WHO} to the mail: timed out"
+                )
             if code != 250:
                 raise _answered(code, said, of_content=True)
 
     @contextmanager
-    def _connection(self, sender: str, recipients: Sequence[str]) -> Iterator[smtplib.SMTP]:
+    def _connection(
+        self, deadline: Deadline, sender: str, recipients: Sequence[str]
+    ) -> Iterator[smtplib.SMTP]:
         """A server that waits for DATA."""
         server: smtplib.SMTP | None = None
         try:
             try:
-                server = self._connected()
+                server = self._connected(deadline)
                 self._envelope(server, sender, recipients)
             except smtplib.SMTPResponseException as error:
                 raise _answered(error.smtp_code, error.smtp_error) from None
@@ -91,14 +125,14 @@ class Smtp:
                     server.quit()
                 server.close()
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, deadline: Deadline) -> smtplib.SMTP:
         ours = socket.gethostname()  # not its full name: to ask for that may take as long as DNS likes
         if self._security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                self._host, self._port, ours, timeout=self._timeout_s, context=self._context
+            server: smtplib.SMTP = _Secure(
+                deadline, self._host, self._port, ours, timeout=self._timeout_s, context=self._context
             )
         else:
-            server = smtplib.SMTP(self._host, self._port, ours, timeout=self._timeout_s)
+            server = _Plain(deadline, self._host, self._port, ours, timeout=self._timeout_s)
         try:
             if self._security == "starttls":
                 server.starttls(context=self._context)

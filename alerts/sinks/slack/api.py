@@ -4,10 +4,12 @@ import logging
 import math
 from collections.abc import Mapping
 from typing import Any
+from urllib.request import Request
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from alerts.sinks._deadline import whole
 from alerts.sinks._failures import broken
 from alerts.sinks._secret import SecretFile
 from alerts.sinks.slack.errors import AUTHENTICATION, BROKEN, RefusedError, answered
@@ -19,6 +21,15 @@ def quiet_logger() -> logging.Logger:
     logger = logging.getLogger("alerts.sinks.slack.sdk")
     logger.setLevel(logging.CRITICAL + 1)
     return logger
+
+
+class _Client(WebClient):
+    """The SDK's, with an end to a whole call: it waits for each byte of an answer as long as for the first."""
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:  # noqa: ARG002 - the SDK names it
+        status, headers, body = whole(req, self.timeout, self.ssl)
+        text = body.decode(headers.get_content_charset() or "utf-8")
+        return {"status": status, "headers": headers, "body": text}
 
 
 class SlackApi:
@@ -61,7 +72,7 @@ class SlackApi:
         return dict(response.data) if isinstance(response.data, dict) else {}
 
     def _new_client(self) -> WebClient:
-        return WebClient(
+        return _Client(
             token=self._token.value,
             base_url=self._base_url,
             timeout=self._timeout_s,

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.request import Request
 
-from slack_sdk.webhook import WebhookClient
+from slack_sdk.webhook import WebhookClient, WebhookResponse
 
+from alerts.sinks._deadline import whole
 from alerts.sinks._failures import broken
 from alerts.sinks._secret import SecretFile
 from alerts.sinks.slack.api import quiet_logger
@@ -20,6 +22,15 @@ from pgvigil.model.incident import Incident
 from pgvigil.problems import Problem
 
 _BLIND = "a webhook shows nothing of what it sent"
+
+
+class _Client(WebhookClient):
+    """The SDK's, with an end to a whole call."""
+
+    def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
+        status, headers, body = whole(req, self.timeout, self.ssl)
+        text = body.decode(headers.get_content_charset() or "utf-8")
+        return WebhookResponse(url=url, status_code=status, body=text, headers=dict(headers))
 
 
 class WebhookSink:
@@ -113,9 +124,7 @@ class WebhookSink:
         return self._once(message)
 
     def _once(self, message: dict[str, Any]) -> Mapping[str, str]:
-        client = WebhookClient(
-            self._url.value, timeout=self._timeout_s, retry_handlers=[], logger=quiet_logger()
-        )
+        client = _Client(self._url.value, timeout=self._timeout_s, retry_handlers=[], logger=quiet_logger())
         body = message | {"unfurl_links": False, "unfurl_media": False}
         try:
             response = client.send_dict(body)

@@ -15,6 +15,7 @@ _SUFFIXES = {
     "_counter": "_total",
     "GaugeMetricFamily": "",
     "CounterMetricFamily": "_total",
+    "HistogramMetricFamily": "",
     "InfoMetricFamily": "_info",
 }
 

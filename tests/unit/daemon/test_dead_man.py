@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from daemon.board import Board
 from daemon.clock import system_now
 from daemon.dead_man import DeadMansSwitch, Signs
-from daemon.metrics.own import SinkStats
+from daemon.metrics.sinks import SinkStats
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.network import closed_port
 from tests.support.views import view

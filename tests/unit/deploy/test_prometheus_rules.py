@@ -74,6 +74,39 @@ CASES: dict[str, Case] = {
         at="420m",
     ),
     "PgvigilCannotTell": flat("pgvigil_outbox_parked", 1, 0, sink="oncall"),
+    "PgvigilNotTold": flat("pgvigil_outbox_oldest_pending_timestamp_seconds", 60, 2380, sink="oncall"),
+    "PgvigilNotificationsSlow": Case(
+        {
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="60.0"}': "0x60",
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="120.0"}': "0+1x60",
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="+Inf"}': "0+1x60",
+        },
+        {  # one in twenty is late
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="60.0"}': "0+19x60",
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="120.0"}': "0+20x60",
+            'pgvigil_notify_latency_seconds_bucket{sink="oncall", le="+Inf"}': "0+20x60",
+        },
+        {"sink": "oncall"},
+    ),
+    "PgvigilDropped": growing(
+        "pgvigil_outbox_dropped_total", "0x35 1x25", "1x60", sink="oncall", reason="over"
+    ),
+    "PgvigilQueueUnknown": Case(
+        {
+            'pgvigil_notify_attempts_total{sink="oncall", outcome="ok"}': "1x60",
+            'pgvigil_outbox_pending{sink="oncall"}': "0x20 _x40",
+        },
+        {
+            'pgvigil_notify_attempts_total{sink="oncall", outcome="ok"}': "1x60",
+            'pgvigil_outbox_pending{sink="oncall"}': "0x60",
+        },
+        {"sink": "oncall"},
+    ),
+    "PgvigilSinkVanished": Case(
+        {'pgvigil_notify_attempts_total{sink="oncall", outcome="ok"}': "1x20 _x40"},
+        {'pgvigil_notify_attempts_total{sink="oncall", outcome="ok"}': "1x60"},
+        {"sink": "oncall"},
+    ),
     "PgvigilRuleFails": growing("pgvigil_rule_errors_total", "0x35 1x25", "1x60", rule="slow_query"),
     "PgvigilIncidentCritical": Case(
         {
@@ -313,7 +346,8 @@ def test_what_the_rules_ask_for_is_exported() -> None:
         )
     )
     assert asked
-    assert {name for name in asked if f"`{name}`" not in known} == set()
+    families = {name.removesuffix("_bucket") for name in asked}
+    assert {name for name in families if f"`{name}`" not in known} == set()
 
 
 def test_their_collectors_and_pages_are_there() -> None:

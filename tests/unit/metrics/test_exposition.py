@@ -8,9 +8,11 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.outbox.record import Latency
 from daemon.board import Board
 from daemon.metrics.exposition import Exposition
-from daemon.metrics.own import OwnMetrics, OwnStats, SinkStats
+from daemon.metrics.own import OwnMetrics, OwnStats
+from daemon.metrics.sinks import SinkStats
 from tests.support.views import T0, down_view, view
 
 
@@ -95,7 +97,13 @@ def test_own_figures_are_told() -> None:
     stats = OwnStats(
         sinks={
             "oncall": SinkStats(
-                attempts={"ok": 3, "transient": 1}, pending=2, oldest_pending_at=T0, fallbacks={"full": 1}
+                attempts={"ok": 3, "transient": 1},
+                pending=2,
+                oldest_pending_at=T0,
+                fallbacks={"full": 1},
+                latency=Latency().with_one(0.2).with_one(7000.0),
+                dropped={"over": 3},
+                digesting=True,
             )
         },
         rule_errors={"slow_query": 1},
@@ -108,6 +116,17 @@ def test_own_figures_are_told() -> None:
     assert found["pgvigil_notify_attempts_total", (("outcome", "ok"), ("sink", "oncall"))] == 3
     assert named(found, "pgvigil_outbox_oldest_pending_timestamp_seconds") == [T0.timestamp()]
     assert named(found, "pgvigil_store_errors_total") == [4]
+    assert found["pgvigil_outbox_dropped_total", (("reason", "over"), ("sink", "oncall"))] == 3
+    assert named(found, "pgvigil_outbox_digest") == [1]
+    within = "pgvigil_notify_latency_seconds_bucket"
+    assert [found[within, (("le", le), ("sink", "oncall"))] for le in ("0.1", "0.25", "3600.0", "+Inf")] == [
+        0,
+        1,
+        1,
+        2,
+    ]
+    assert named(found, "pgvigil_notify_latency_seconds_count") == [2]
+    assert named(found, "pgvigil_notify_latency_seconds_sum") == [7000.2]
     assert named(found, "pgvigil_remembered_series") == [7]
     assert named(found, "pgvigil_dropped_samples_total") == [2]
     assert found["pgvigil_notify_fallbacks_total", (("refused", "full"), ("sink", "oncall"))] == 1

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from alerts.outbox.record import LATENCY_BOUNDS_S
 from pgvigil.model.delivery import DeliveryFailure, DeliveryStatus
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
@@ -55,6 +56,26 @@ def test_what_ended_before_anybody_heard_is_told_only_when_it_was_critical(rig: 
     rig.run(5)
     assert [(root.key, root.state) for root in rig.sink.roots] == [("2:2:post", State.RESOLVED)]
     assert {rig.row(1).status, rig.row(2).status} == {SETTLED}
+    assert rig.record.stats().dropped == {"over": 1}
+    assert [fields["incident"] for fields in rig.said("delivery_dropped")] == ["INC-1"]
+
+
+def test_what_was_silenced_from_beginning_to_end_is_not_dropped(rig: Rig) -> None:
+    fired = rig.commit(severity=WARNING, peak=WARNING, silenced_by="SIL-1")
+    rig.commit(fired, state=State.RESOLVED)
+    rig.run(5)
+    assert (rig.sink.calls, rig.record.stats().dropped) == ([], {"over": 0})
+
+
+def test_the_latency_is_from_the_reading_to_the_yes_of_what_people_hear(rig: Rig) -> None:
+    fired = rig.commit(severity=WARNING)
+    rig.clock.pass_time(40.0)
+    rig.run(5)
+    rig.commit(fired, "refreshed", summary="24 sessions")  # edited in place: nobody is called
+    rig.run(5)
+    latency = rig.record.stats().latency
+    assert (sum(latency.counts), latency.counts[LATENCY_BOUNDS_S.index(60.0)]) == (1, 1)
+    assert latency.sum_s >= 40.0
 
 
 def test_the_most_urgent_goes_first_and_calls_are_paced(rig: Rig) -> None:

@@ -17,7 +17,7 @@ from pgvigil.model.digest import Digest, Line, Section
 from pgvigil.model.evidence import Block, BlockKind
 from pgvigil.plugins import Sink
 from tests.support.certificates import Authority
-from tests.support.mailbox import DROP, HANG, Mailbox, mailbox
+from tests.support.mailbox import DRIP, DROP, HANG, Mailbox, mailbox
 from tests.unit.sinks.channels import PUBLIC_URL, perform, written
 from tests.unit.sinks.samples import BEGAN, NOW, act, delivery, pile_up, resolved
 from tests.unit.sinks.sending import EDIT, POST, failure
@@ -122,6 +122,7 @@ def test_a_digest_is_one_mail_and_what_it_told_first_answers_it(box: Mailbox) ->
         ("connect", "421 later", "transient"),
         ("connect", DROP, "transient"),
         ("connect", HANG, "transient"),
+        ("connect", DRIP, "transient"),
         ("connect", "garbage", "transient"),
         ("mail", "451 later", "transient"),
         ("mail", "550 no such sender", "misconfigured"),
@@ -133,6 +134,7 @@ def test_a_digest_is_one_mail_and_what_it_told_first_answers_it(box: Mailbox) ->
         ("end", "554 looks like spam", "rejected"),
         ("end", DROP, "ambiguous"),
         ("end", HANG, "ambiguous"),
+        ("end", DRIP, "ambiguous"),
     ],
 )
 def test_each_fault_means_one_thing(box: Mailbox, step: str, answer: str, means: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pgvigil.model.delivery import CannotLookError, DeliveryFailure
 from pgvigil.problems import SetupError
 from tests.support.certificates import Authority
-from tests.support.receiver import DROP, GARBAGE, HANG, Receiver, Say, nobody_there, receiving
+from tests.support.receiver import DRIP, DROP, GARBAGE, HANG, Receiver, Say, nobody_there, receiving
 from tests.unit.sinks.channels import BUILT, IDEMPOTENT, KEY, USUAL
 from tests.unit.sinks.samples import act, delivery, pile_up
 from tests.unit.sinks.sending import failure
@@ -44,6 +44,7 @@ def receiver(kind: str) -> Iterator[Receiver]:
         (DROP, PERHAPS),
         (HANG, PERHAPS),
         (GARBAGE, PERHAPS),
+        (DRIP, PERHAPS),  # a byte at a time, for ever: no step of it is late
     ],
     ids=str,
 )

@@ -15,6 +15,7 @@ from pgvigil.model.delivery import (
     DeliveryFailure,
     Told,
 )
+from tests.support.receiver import DRIP, Say, receiving
 from tests.unit.sinks.samples import act, delivery
 from tests.unit.sinks.sending import EDIT, REPLY, built, failure, post
 
@@ -170,3 +171,20 @@ def test_a_message_in_a_former_channel_that_is_no_more_is_gone_not_a_misconfigur
     assert failure(moved, act(EDIT), row)[0] is DeliveryFailure.GONE
     post(moved)
     assert len(slack.messages("new-home")) == 1
+
+
+def test_an_answer_that_drips_for_ever_holds_nobody_up(token_file: Path, tmp_path: Path) -> None:
+    """No step of it is late, with a bot token and with a webhook; a message may have been posted by then."""
+    with receiving(Say()) as server:
+        bot = SINK.build(
+            "oncall",
+            SlackParams(token_file=token_file, channel="#x", base_url=f"{server.url}/", timeout="1s"),
+            "",
+        )
+        address = tmp_path / "webhook"
+        address.write_text(f"{server.url}/services/T/B/x")
+        webhook = SINK.build("oncall", SlackParams(webhook_url_file=address, timeout="1s"), "")
+        for sink in (bot, webhook):
+            server.faults.append(DRIP)
+            assert failure(sink)[0] is DeliveryFailure.AMBIGUOUS
+            sink.close()
