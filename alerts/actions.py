@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from alerts.acknowledging import refused
-from pgvigil.model.action import Action, Outcome, Result
+from alerts.people import NotAllowedError, People
+from pgvigil.model.action import Action, ActionKind, Outcome, Result, fault_of
 from pgvigil.model.incident import Incident
 
 
@@ -26,12 +27,21 @@ class Desk:
     """Thread-safe; one action at a time, so that of two people one is first and the other hears who was.
 
     `perform(target, action)` has the engine of that target do it; None when nobody watches the target any more, or
-    its engine has forgotten the incident.
+    its engine has forgotten the incident. `silence` has an incident kept quiet; `people` are asked each time.
     """
 
-    def __init__(self, store: ActionStore, perform: Callable[[str, Action], Outcome | None]) -> None:
+    def __init__(
+        self,
+        store: ActionStore,
+        perform: Callable[[str, Action], Outcome | None],
+        *,
+        silence: Callable[[Action, Incident], Outcome] | None = None,
+        people: Callable[[], People] = People,
+    ) -> None:
         self._store = store
         self._perform = perform
+        self._silence = silence
+        self._people = people
         self._lock = threading.Lock()
 
     def act(self, action: Action) -> Outcome:
@@ -46,7 +56,20 @@ class Desk:
             earlier = self._store.action(action.id)
             if earlier is not None:
                 return Outcome(Result.ALREADY, incident, _again(earlier, action))
-            outcome = self._perform(incident.target, action)
+            return self._done(action, incident)
+
+    def _done(self, action: Action, incident: Incident) -> Outcome:
+        if action.fault not in ("", fault_of(incident)):
+            return Outcome(
+                Result.REFUSED, incident, "this message is of another pgvigil, or of an older store"
+            )
+        try:
+            action = self._people().admit(action, incident)
+        except NotAllowedError as error:
+            return Outcome(Result.REFUSED, incident, str(error))
+        if action.kind is ActionKind.SILENCE and self._silence is not None:
+            return self._silence(action, incident)
+        outcome = self._perform(incident.target, action)
         return outcome or refused(incident) or _unwatched(incident)
 
 

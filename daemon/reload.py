@@ -105,6 +105,8 @@ def _settings(before: Settings, after: Settings) -> Iterator[str]:
         yield "routes"
     if before.tokens != after.tokens:
         yield "tokens"
+    if before.people != after.people:
+        yield "people"
     for section in ("metrics", "retention"):
         was, now = getattr(before, section), getattr(after, section)
         yield from (f"{section}.{name}" for _, name in _different(was, now))

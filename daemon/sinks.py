@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -14,10 +14,12 @@ from daemon.clock import Now
 from daemon.owed import Owed
 from daemon.settings.settings import BoundSink, Settings
 from daemon.setup import OwnSetup
-from pgvigil.plugins import Params, Sink
+from pgvigil.plugins import Params
 from pgvigil.problems import Problem, SetupError
 from pgvigil.redact import redact
 from pgvigil.store import Store
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +106,7 @@ class Outboxes:
         return {name: box for name, box in boxes.items() if self._boxes.get(name) is not box}
 
     def _prepared(self, name: str, bound: BoundSink, public_url: str) -> Outbox:
-        made_of = (bound.kind.name, bound.params, public_url, tuple(_secrets(bound.params)))
+        made_of = (bound.kind.name, bound.params, public_url, tuple(secrets_of(bound.params)))
         present = self._boxes.get(name)
         if present is not None and present.made_of == made_of:
             return present
@@ -148,7 +150,7 @@ def _of(name: str) -> str:
     return f"sink {name}"
 
 
-def _secrets(params: Params) -> Iterable[bytes | None]:
+def secrets_of(params: Params) -> Iterable[bytes | None]:
     """What the files hold that the section names, as hashes: rotated under the same path it is another secret."""
     for key in type(params).model_fields:
         file = getattr(params, key)
@@ -159,7 +161,7 @@ def _secrets(params: Params) -> Iterable[bytes | None]:
                 yield None
 
 
-def built(name: str, build: Callable[[], Sink]) -> Sink:
+def built(name: str, build: Callable[[], T]) -> T:
     """What `build` makes. Raises SetupError, also for a defect in the sink's code."""
     try:
         return build()

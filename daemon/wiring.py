@@ -8,6 +8,8 @@ import structlog
 
 from alerts.actions import Desk
 from alerts.outbox.worker import OutboxWorker
+from alerts.people import People
+from alerts.quieting import Quieting
 from alerts.routes import Recipient, Router
 from alerts.silences import Silences
 from daemon import logs
@@ -33,6 +35,7 @@ from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
 from daemon.owed import Owed
+from daemon.receivers import Receivers
 from daemon.reload import Changes, LastReload, changes
 from daemon.remembering import Remembering
 from daemon.settings.sections import DaemonSettings
@@ -80,6 +83,7 @@ class Daemon:
         self._settings = settings
         self._running = settings.daemon
         self._keys = _keys(settings)
+        self._people = People(settings.people)
         self._hosts = _hosts(settings.daemon)
         self._now = now
         self.board = Board()
@@ -106,21 +110,14 @@ class Daemon:
             self._remembering = Remembering(self._store, self._workers.connects, lambda: self._fleet.memories)
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
+            self._desk = self._build_desk()
+            self._receivers = Receivers(now, self._desk.act)
+            self._receiving = self._receivers.prepare(settings)
             self._supervisor = Supervisor(
                 now, self._ticker, self._pools, (), manager=manager, status=lambda: status_line(self.board)
             )
             self._housekeeping = Housekeeping(self._store, self.board, self._workers.connects, self._keep)
-            self._account = Account(
-                store=self._store,
-                housekeeping=self._housekeeping,
-                board=self.board,
-                outboxes=self._outboxes,
-                fleet=self._fleet,
-                last_reload=self.last_reload,
-                pools=self._pools,
-                supervisor=self._supervisor,
-                heartbeat=lambda: (self._switch.given_at, self._switch.failures),
-            )
+            self._account = self._build_account()
             signs = Signs(stuck=lambda: self._supervisor.stuck, sinks=self._account.sinks, board=self.board)
             self._switch = DeadMansSwitch(signs, now)
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
@@ -146,6 +143,8 @@ class Daemon:
         self._supervisor.start()
         self._fleet.start()
         self._owed.settle()
+        self._receivers.replace(self._receiving)
+        self._supervisor.watch(self._loops())
         self._start_reporting()
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
@@ -164,10 +163,13 @@ class Daemon:
         changed = changes(self._settings, settings, self._running)
         with self._owed.held():
             keys = _keys(settings)
+            receiving = self._receivers.prepare(settings)
             boxes, targets = self._prepare(settings)
             self._outboxes.replace(boxes)
             # Nothing fails from here on.
             self._keys = keys
+            self._people = People(settings.people)
+            self._receivers.replace(receiving)
             self._hosts = _hosts(settings.daemon)
             self._router = self._routing(settings)
             self._fleet.apply(settings, targets)
@@ -194,6 +196,7 @@ class Daemon:
         """Finish what runs, send what is due as far as it goes in a few seconds, and leave nothing open."""
         budget = Budget(self._now)
         budget.run("ticker", self._ticker.stop, most_s=1.0)
+        budget.run("receivers", self._receivers.stop, most_s=1.0)
         self._fleet.stop()
         self._stop_workers(budget)
         budget.run("history", self._remembering.save, most_s=HISTORY_S)
@@ -239,6 +242,23 @@ class Daemon:
             visits=Pool("visits", self._now, core=min(4, spare), most=spare),
         )
 
+    def _build_desk(self) -> Desk:
+        quieting = Quieting(self._silences, self._fleet.fired, self._follow_silences)
+        return Desk(self._store.incidents, self._fleet.act, silence=quieting, people=lambda: self._people)
+
+    def _build_account(self) -> Account:
+        return Account(
+            store=self._store,
+            housekeeping=self._housekeeping,
+            board=self.board,
+            outboxes=self._outboxes,
+            fleet=self._fleet,
+            last_reload=self.last_reload,
+            pools=self._pools,
+            supervisor=self._supervisor,
+            heartbeat=lambda: (self._switch.given_at, self._switch.failures),
+        )
+
     def _grounds(self, limits: Limits) -> Grounds:
         return Grounds(
             now=self._now,
@@ -274,7 +294,7 @@ class Daemon:
             Loop("http", lambda: self._http.age_s, OWN_LIMIT_S),
             Loop("store writer", lambda: self._store.busy_s, WRITE_LIMIT_S),
         ]
-        return [*own, *pools, *lanes, *boxes]
+        return [*own, *pools, *lanes, *boxes, *self._receivers.loops()]
 
     def _sources(self) -> Sources:
         incidents = self._store.incidents
@@ -286,7 +306,8 @@ class Daemon:
             incident=incidents.get,
             history=incidents.history,
             resolved=incidents.resolved,
-            act=Desk(incidents, self._fleet.act).act,
+            act=self._desk.act,
+            receivers=lambda: self._receivers.all,
             silencing=Silencing(self._silences, self._fleet.fired, self._follow_silences),
             now=self._now,
             grafana_url=self._grafana_url,

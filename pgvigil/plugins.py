@@ -22,6 +22,7 @@ from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.postgres.query import Query
 from pgvigil.problems import Problem
+from pgvigil.receiver import Receiver
 from pgvigil.units import DurationS, Percent, SizeBytes
 
 Payload = TypeVar("Payload")
@@ -360,6 +361,7 @@ class SinkKind:
     One that is `timed` writes the time into what it sends, and is built with a clock as a fourth argument.
     `between_calls_s` is the pace that the destination bears; 0 where it is on this machine. One with `refresh_s` forgets
     what it is not told again: what goes on is performed anew (an EDIT where it can) at start and that often.
+    `receive(name, params, now)` makes what hears from people there; None where the section asks for none.
     """
 
     name: str
@@ -369,6 +371,7 @@ class SinkKind:
     timed: bool = False
     between_calls_s: float = 1.0
     refresh_s: float | None = None
+    receive: Callable[..., Receiver | None] | None = None
 
     def made(self, name: str, params: Params, public_url: str, now: Callable[[], Moment]) -> Sink:
         """The sink of that section, with what its kind asks for; raises SetupError."""

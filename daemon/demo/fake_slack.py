@@ -18,6 +18,7 @@ from daemon.demo.fake_slack_validate import SlackFailure, check_content
 from daemon.demo.fake_slack_workspace import ALL_SCOPES, Channel, Message, Workspace
 
 TOKEN = "xoxb-fake-0001"  # noqa: S105 - of a fake
+APP_TOKEN = "xapp-fake-0001"  # noqa: S105 - of a fake
 _WEBHOOK_PATH = "/services/T00000001/B00000002/fakefakefake"
 _CREATING = frozenset({"chat.postMessage", "chat.update", "chat.delete", WEBHOOK})
 
@@ -48,6 +49,8 @@ class FakeSlack:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.token = token
+        self.app_token = APP_TOKEN
+        self.socket_url = ""  # where Socket Mode is, if somebody plays it
         self.revoked: set[str] = set()
         self.calls: list[Call] = []
         self.workspace = Workspace(clock=clock, scopes=scopes)
@@ -160,6 +163,8 @@ class FakeSlack:
             return self._webhook(request)
         scopes = (("x-oauth-scopes", ",".join(sorted(self.workspace.scopes))),)
         try:
+            if method == "apps.connections.open":
+                return self._opened(request.token), "ok", None
             self._authorise(request.token)
             body = self.workspace.answer(method, request.arguments)
         except SlackFailure as failure:
@@ -169,6 +174,11 @@ class FakeSlack:
             return Answer(refusal, headers=scopes), failure.error, None
         changed = {"ts": body["ts"]} | body.get("message", {}) if method in _CREATING else None
         return Answer({"ok": True} | copy.deepcopy(body), headers=scopes), "ok", copy.deepcopy(changed)
+
+    def _opened(self, token: str) -> Answer:
+        if token != self.app_token or not self.socket_url:
+            raise SlackFailure("invalid_auth")
+        return Answer({"ok": True, "url": self.socket_url})
 
     def _authorise(self, token: str) -> None:
         if not token:

@@ -111,7 +111,9 @@ def _block(block: Mapping[str, Any]) -> Iterator[str]:
             for element in block["elements"]:
                 yield from _rich(element)
         case "actions":
-            yield " ".join(f"[{_object(element['text'])}]" for element in block["elements"])
+            yield " ".join(
+                f"[{_object(element.get('text') or element['placeholder'])}]" for element in block["elements"]
+            )
         case "divider":
             yield "─" * 40
 

@@ -157,9 +157,24 @@ def _actions(block: dict[str, Any]) -> Errors:
         yield "elements: 1 to 25 items allowed"
         return
     for element in elements:
-        yield from _text(element.get("text"), 75, ("plain_text",))
+        if element.get("type") == "static_select":
+            yield from _select(element)
+        else:
+            yield from _text(element.get("text"), 75, ("plain_text",))
         limits = {"value": 2000, "url": 3000, "action_id": 255}
         yield from (f"{key}: too long" for key, n in limits.items() if len(element.get(key, "")) > n)
+
+
+def _select(element: dict[str, Any]) -> Errors:
+    yield from _text(element.get("placeholder"), 150, ("plain_text",))
+    options = element.get("options")
+    if not isinstance(options, list) or not 1 <= len(options) <= 100:
+        yield "options: 1 to 100 items allowed"
+        return
+    for option in options:
+        yield from _text(option.get("text"), 75, ("plain_text",))
+        if not 1 <= len(option.get("value", "")) <= 150:
+            yield "value: 1 to 150 characters allowed"
 
 
 def _rich_text(block: dict[str, Any]) -> Errors:

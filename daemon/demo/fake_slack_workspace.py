@@ -216,6 +216,15 @@ def _post_message(space: Workspace, arguments: Arguments) -> dict[str, Any]:
     return {"channel": channel.id, "ts": message["ts"], "message": message}
 
 
+def _post_ephemeral(space: Workspace, arguments: Arguments) -> dict[str, Any]:
+    """Nothing of it is in the channel: one person reads it, once."""
+    _writable(space, arguments)
+    if not str(arguments.get("user") or "").startswith(("U", "W")):
+        raise SlackFailure("user_not_in_channel")
+    check_content(arguments)
+    return {"message_ts": space.next_ts()}
+
+
 def _check_parent(parent: Message | None) -> None:
     """Threads have one level: Slack asks for the parent's ts, never a reply's."""
     if parent is None:
@@ -255,6 +264,7 @@ METHODS: dict[str, Callable[[Workspace, Arguments], dict[str, Any]]] = {
     "conversations.history": _history,
     "conversations.replies": _replies,
     "chat.postMessage": _post_message,
+    "chat.postEphemeral": _post_ephemeral,
     "chat.update": _update,
     "chat.delete": _delete,
 }

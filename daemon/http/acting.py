@@ -24,6 +24,7 @@ from pgvigil.text import one_line
 
 MOST_NOTE = 500
 _KEYS = ("action", "id", "note", "door")
+_KINDS = (ActionKind.ACKNOWLEDGE, ActionKind.UNACKNOWLEDGE)  # silences have an address of their own
 _DOORS = (Door.API, Door.CLI)  # what a caller may call itself; the others are known for certain
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _STATUS = {Result.DONE: 200, Result.ALREADY: 200, Result.REFUSED: 409}
@@ -61,7 +62,7 @@ class Acting:
                 raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
         return Action(
             id=_id(asked.get("id")),
-            kind=ActionKind(_choice(asked, "action", tuple(ActionKind))),
+            kind=ActionKind(_choice(asked, "action", _KINDS)),
             incident_id=incident_id,
             actor=Actor(holder.name, Door(_choice({"door": Door.API, **asked}, "door", _DOORS))),
             at=self._sources.now().utc,

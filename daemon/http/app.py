@@ -19,6 +19,7 @@ from daemon.http.headers import SafeHeaders
 from daemon.http.hosts import HostGate, Hosts
 from daemon.http.page import Page
 from daemon.http.probes import Probes
+from daemon.http.receiving import MOST_RECEIVED_BYTES, Receiving
 from daemon.http.silences import SilencesApi
 from daemon.http.sources import Sources
 from daemon.http.static import Static
@@ -59,6 +60,8 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
         asked = boundary.around(handler, takes_body=True)
         routes.append(Route(f"/api/v1/silences{path}", asked, methods=["POST"]))
     routes.append(Route("/api/v1/silences", boundary.around(silencing.list), methods=["GET"]))
+    receiving = boundary.around(Receiving(sources).take, takes_body=True, most_bytes=MOST_RECEIVED_BYTES)
+    routes.append(Route("/receivers/{name}", receiving, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})
     return SafeHeaders(HostGate(TokenGate(app, keys), hosts))
 
@@ -80,14 +83,14 @@ class _Crowd:
             self._here -= 1
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most_bytes: int) -> bytes:
     body = b""
     try:
         async with asyncio.timeout(BODY_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MOST_BODY_BYTES:
-                    raise HTTPException(413, f"the body must have at most {MOST_BODY_BYTES} bytes")
+                if len(body) > most_bytes:
+                    raise HTTPException(413, f"the body must have at most {most_bytes} bytes")
     except TimeoutError as error:
         raise HTTPException(408, f"the body did not come within {BODY_S:.0f} s") from error
     except ClientDisconnect as error:
@@ -103,12 +106,16 @@ class _Boundary:
         self._crowd = _Crowd()
 
     def around(
-        self, handler: Callable[[Request], Any], *, takes_body: bool = False
+        self,
+        handler: Callable[[Request], Any],
+        *,
+        takes_body: bool = False,
+        most_bytes: int = MOST_BODY_BYTES,
     ) -> Callable[[Request], Any]:
         async def call(request: Request) -> Response:
             try:
                 if takes_body:
-                    request.state.body = await _body(request)
+                    request.state.body = await _body(request, most_bytes)
                 if asyncio.iscoroutinefunction(handler):
                     response: Response = await handler(request)
                     return response

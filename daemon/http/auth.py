@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.http.tokens import Holder, May, holder_of
 
+SIGNED_PATHS = "/receivers/"  # what comes in there is signed, and carries no token
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # probes and scrapers carry no secrets here
 
 
@@ -33,7 +34,7 @@ class TokenGate:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allowed(scope):
+        if scope["type"] != "http" or _is_open(scope["path"]) or self._allowed(scope):
             await self._app(scope, receive, send)
             return
         headers = [
@@ -55,6 +56,10 @@ class TokenGate:
         if holder is not None:
             return May.READ in holder.may or scope["method"] == "POST"
         return hmac.compare_digest(credentials, keys.token.encode())
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(SIGNED_PATHS)
 
 
 def _credentials(scope: Scope) -> tuple[bytes, bytes]:

@@ -1,6 +1,6 @@
 """What the answers are made of: ready-made values, and the store's past incidents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from daemon.metrics.exposition import Exposition
 from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.moment import Moment
+from pgvigil.receiver import Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +39,5 @@ class Sources:
     act: Callable[[Action], Outcome]
     silencing: Silencing
     now: Callable[[], Moment]
+    receivers: Callable[[], Mapping[str, Receiver]] = dict
     grafana_url: Callable[[], str] = lambda: ""

@@ -11,6 +11,7 @@ from daemon.settings.rulebook import INSTANCES, OVERRIDES, TEMPLATE
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
+    PersonSettings,
     RetentionSettings,
     RouteSettings,
     TargetSettings,
@@ -41,6 +42,7 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
                 },
                 "routes": {"type": "array", "items": _section(RouteSettings)},
                 "tokens": {"type": "array", "items": _section(TokenSettings)},
+                "people": {"type": "array", "items": _section(PersonSettings)},
             }
         ),
     }

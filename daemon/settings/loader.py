@@ -15,6 +15,7 @@ from daemon.settings.sections import (
     CollectorSettings,
     DaemonSettings,
     MetricsSettings,
+    PersonSettings,
     RetentionSettings,
     RouteSettings,
     TargetSettings,
@@ -36,6 +37,7 @@ TOP_LEVEL = (
     "sinks",
     "routes",
     "tokens",
+    "people",
 )
 INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
@@ -69,6 +71,7 @@ def _settings(
     targets = _list(TargetSettings, document, "targets", report)
     routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
     tokens = _list(TokenSettings, document, "tokens", report)
+    people = tuple(section.person() for section in _list(PersonSettings, document, "people", report))
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
     rules = RuleBook(plugins.rules, document.get("rules", {}), report, plugins.collectors)
@@ -90,6 +93,7 @@ def _settings(
         sinks=sinks,
         routes=routes,
         tokens=tokens,
+        people=people,
         rules=bound,
         problems=tuple(checks.problems(targets, sinks, routes, collectors, rules, report)),
     )

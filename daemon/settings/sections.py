@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from alerts.people import Person
 from alerts.routes import Route
 from daemon.http.tokens import Holder, May
 from daemon.settings.types import (
@@ -251,6 +252,21 @@ class TokenSettings(Section):
 
     def holder(self) -> Holder:
         return Holder(self.name, self.sha256, frozenset(self.may))
+
+
+class PersonSettings(Section):
+    """Somebody who presses buttons in Slack. With nobody named everybody may act; see the guide to Slack."""
+
+    name: Name = Field(description="Whoever acts is called so.", examples=["ana"])
+    slack: Patterns = Field(
+        min_length=1, description="Slack's id of the person, or a list of them.", examples=["U0123456"]
+    )
+    may: tuple[Literal["act", "silence"], ...] = Field(
+        ("act",), description='"act" acknowledges incidents, "silence" silences.'
+    )
+
+    def person(self) -> Person:
+        return Person(self.name, frozenset(self.slack), frozenset(self.may))
 
 
 class CollectorSettings(Section):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alerts.bound import BoundRule
+from alerts.people import Person
 from alerts.routes import Route
 from daemon.settings.sections import (
     CollectorSettings,
@@ -39,6 +40,7 @@ class Settings:
     sinks: Mapping[str, BoundSink]
     routes: tuple[Route, ...]
     tokens: tuple[TokenSettings, ...]
+    people: tuple[Person, ...]
     rules: Mapping[str, Mapping[str, BoundRule]]  # target -> rule -> what holds there
     problems: tuple[Problem, ...]
 

@@ -1,5 +1,6 @@
 """What one person, or a program in a person's name, does to one incident."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,22 +19,28 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acted. `name` is what the door knows for certain, such as the name of a token."""
+    """Who acted. `name` is what the door knows for certain, such as the name of a token. `id` is what the door itself
+    knows a person by, where people have such a thing: Slack's id of a user.
+    """
 
     name: str
     door: Door
+    id: str = ""
 
 
 class ActionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     UNACKNOWLEDGE = "unacknowledge"
+    SILENCE = "silence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """`id` is chosen by whoever offers the button: the same one again is the same press of it, and is done once.
 
-    `note` is the actor's own words, as one line.
+    `note` is the actor's own words, as one line. `for_s` is how long a silence lasts; None is until it is resolved.
+    `fault` is what `fault_of` said of the incident that the button was made for, where the door knows it: in a new store
+    its number may be another one's.
     """
 
     id: str
@@ -42,6 +49,8 @@ class Action:
     actor: Actor
     at: datetime
     note: str = ""
+    for_s: float | None = None
+    fault: str = ""
 
 
 class Result(StrEnum):
@@ -57,3 +66,8 @@ class Outcome:
     result: Result
     incident: Incident
     sentence: str
+
+
+def fault_of(incident: Incident) -> str:
+    """Tells an incident from another of the same number, in another store."""
+    return hashlib.sha256(incident.fingerprint.encode(errors="replace")).hexdigest()[:16]

@@ -4,7 +4,6 @@ FULL uses rich text, where text from a database is literal. SIMPLE uses only the
 all, so that a message arrives even where Slack refuses its form.
 """
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from enum import IntEnum
@@ -12,7 +11,9 @@ from typing import Any
 
 from alerts.render import View, fit_block, reply, view
 from alerts.sinks.slack import blocks as b
+from alerts.sinks.slack.buttons import buttons
 from alerts.sinks.slack.text import escape, fence, fit, mrkdwn, weight
+from pgvigil.model.action import fault_of
 from pgvigil.model.delivery import Act, ActKind, Delivery
 from pgvigil.model.evidence import Block
 from pgvigil.model.incident import Incident
@@ -46,8 +47,11 @@ def render(
     public_url: str = "",
     tier: Tier = Tier.FULL,
     possible_duplicate_of: datetime | None = None,
+    answers: bool = False,
 ) -> dict[str, Any]:
-    """The arguments `text`, `blocks` and `metadata` of chat.postMessage or chat.update."""
+    """The arguments `text`, `blocks` and `metadata` of chat.postMessage or chat.update; with buttons where somebody
+    `answers` them.
+    """
     if act.kind is ActKind.REPLY and act.told is not None:
         shown = reply(incident, delivery, act.told, possible_duplicate_of=possible_duplicate_of)
         body = _reply_blocks(shown, incident, public_url, shared=bool(delivery.thread))
@@ -56,6 +60,8 @@ def render(
         body = (
             _full(shown, incident, public_url) if tier is Tier.FULL else _simple(shown, incident, public_url)
         )
+        if answers:
+            body[-1:-1] = buttons(incident)  # the last line names the incident
     metadata = metadata_of(act, incident, delivery)
     if tier is Tier.TEXT:
         return {"text": _text(shown, incident, public_url), "blocks": [], "metadata": metadata}
@@ -66,13 +72,12 @@ def metadata_of(act: Act, incident: Incident, delivery: Delivery | None = None) 
     """What reconciliation looks for. The digest tells two pgvigils in one channel apart; `heard` is what people
     have been told aloud so far, of which an edit tells nothing.
     """
-    digest = hashlib.sha256(incident.fingerprint.encode(errors="replace")).hexdigest()[:16]
     payload = {
         "incident": incident.id,
         "rule": fit(incident.rule, 100),
         "version": act.version,
         "act": act.key,
-        "fault": digest,
+        "fault": fault_of(incident),
         "heard": _heard(act, incident, delivery),
     }
     return {"event_type": EVENT_TYPE, "event_payload": payload}

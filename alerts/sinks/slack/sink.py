@@ -36,13 +36,21 @@ class SlackSink:
     digest_lines = LINES
 
     def __init__(
-        self, name: str, api: SlackApi, channel: str, public_url: str, clock: Callable[[], float]
+        self,
+        name: str,
+        api: SlackApi,
+        channel: str,
+        public_url: str,
+        clock: Callable[[], float],
+        *,
+        answers: bool = False,
     ) -> None:
         self._name = name
         self._api = api
         self._named = channel
         self._channel_id = channel if looks_like_id(channel) else None
         self._public_url = public_url
+        self._answers = answers  # whether somebody hears the buttons
         self._workspace_url = ""
         self._tiers = TierMemory(clock)
 
@@ -70,6 +78,7 @@ class SlackSink:
                 public_url=self._public_url,
                 tier=tier,
                 possible_duplicate_of=possible_duplicate_of,
+                answers=self._answers,
             )
             if act.creates and not message["blocks"]:
                 del message["blocks"]  # in an edit the empty list removes those that are there

@@ -14,6 +14,7 @@ from daemon.settings.rulebook import INSTANCES, TEMPLATE
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
+    PersonSettings,
     RetentionSettings,
     RouteSettings,
     TargetSettings,
@@ -61,6 +62,7 @@ def text(plugins: Plugins) -> str:
         *(_sink(kind) for kind in plugins.sinks.values()),
         _routes(plugins),
         commented(section("tokens", TokenSettings, array=True, live=False)),
+        commented(section("people", PersonSettings, array=True, live=False)),
     ]
     return "\n".join(parts)
 

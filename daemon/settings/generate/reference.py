@@ -10,6 +10,7 @@ from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
+    PersonSettings,
     RetentionSettings,
     RouteSettings,
     TargetSettings,
@@ -32,6 +33,11 @@ def configuration(plugins: Plugins) -> str:
             "`[[tokens]]`",
             TokenSettings,
             "One for each person or program; see [how to acknowledge](../how-to/acknowledge.md).",
+        ),
+        (
+            "`[[people]]`",
+            PersonSettings,
+            "One for each person who presses buttons; see [the guide to Slack](../how-to/slack.md).",
         ),
     )
     parts = [GENERATED + _CONFIGURATION]

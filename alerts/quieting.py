@@ -1,0 +1,54 @@
+"""Silencing one incident, as an action of somebody."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from alerts.acknowledging import refused
+from alerts.silences import LONGEST_S, SilenceRefusedError, Silences
+from pgvigil.model.action import Action, Outcome, Result
+from pgvigil.model.incident import Incident
+from pgvigil.model.silence import Silence
+
+
+class Quieting:
+    """`follow` has the incidents follow what was changed. For the desk, which does one thing at a time."""
+
+    def __init__(
+        self,
+        silences: Silences,
+        open_incidents: Callable[[], Iterable[Incident]],
+        follow: Callable[[], None],
+    ) -> None:
+        self._silences = silences
+        self._open = open_incidents
+        self._follow = follow
+
+    def __call__(self, action: Action, incident: Incident) -> Outcome:
+        """Raises StoreError; nothing has changed then."""
+        refusal = refused(incident)
+        if refusal is not None:
+            return refusal
+        present = self._silences.covering(incident, action.at)
+        if present is not None:
+            sentence = f"{present.author} was first: {present.name} keeps {incident.name} quiet already"
+            return Outcome(Result.ALREADY, incident, sentence)
+        try:
+            added = self._silences.add(_silence(action, incident), self._open)
+        except SilenceRefusedError as error:
+            return Outcome(Result.REFUSED, incident, str(error))
+        self._follow()
+        sentence = f"{added.silence.name} by {action.actor.name} keeps {incident.name} quiet"
+        return Outcome(Result.DONE, incident, sentence)
+
+
+def _silence(action: Action, incident: Incident) -> Silence:
+    lasts_s = LONGEST_S if action.for_s is None else action.for_s
+    return Silence(
+        id=0,
+        match=(("incident", incident.name),),
+        author=action.actor.name,
+        reason=action.note or f"silenced in {action.actor.door.value}",
+        created_at=action.at,
+        ends_at=action.at + timedelta(seconds=min(lasts_s, 10 * LONGEST_S)),
+        until_resolved=action.for_s is None,
+    )

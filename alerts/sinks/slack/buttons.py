@@ -1,0 +1,43 @@
+"""The buttons under a message. Which incident they are about stands in the block's id; pure."""
+
+from alerts.sinks.slack.blocks import Block
+from pgvigil.model.action import ActionKind, fault_of
+from pgvigil.model.incident import Incident, State
+
+_FOR = (("1 hour", "1h"), ("4 hours", "4h"), ("24 hours", "24h"))
+UNTIL_RESOLVED = "resolved"
+
+
+def buttons(incident: Incident) -> list[Block]:
+    """What people can do now; none for what is over."""
+    if incident.state not in (State.FIRING, State.UNKNOWN):
+        return []
+    elements = [_acknowledge(incident)]
+    if not incident.silenced_by:
+        elements.append(_silence())
+    block_id = f"pgvigil:{incident.id}:{fault_of(incident)}:{incident.version}"
+    return [{"type": "actions", "block_id": block_id, "elements": elements}]
+
+
+def _acknowledge(incident: Incident) -> Block:
+    if incident.acknowledged_by:
+        return _button(ActionKind.UNACKNOWLEDGE, "Give it back")
+    return _button(ActionKind.ACKNOWLEDGE, "Acknowledge") | {"style": "primary"}
+
+
+def _button(kind: ActionKind, text: str) -> Block:
+    return {"type": "button", "action_id": kind.value, "text": _plain(text), "value": kind.value}
+
+
+def _silence() -> Block:
+    choices = [*((f"for {words}", value) for words, value in _FOR), ("until resolved", UNTIL_RESOLVED)]
+    return {
+        "type": "static_select",
+        "action_id": ActionKind.SILENCE.value,
+        "placeholder": _plain("Silence"),
+        "options": [{"text": _plain(text), "value": value} for text, value in choices],
+    }
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text, "emoji": False}

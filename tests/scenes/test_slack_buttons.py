@@ -1,0 +1,75 @@
+"""Somebody presses a button in Slack, by Socket Mode and by HTTP: the daemon does it once, and the message says who."""
+
+import hashlib
+import hmac
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from daemon.demo.fake_slack import FakeSlack
+from daemon.demo.fake_slack_text import as_text
+from tests.support import oncall
+from tests.support.daemons import RunningDaemon, running_daemon
+from tests.support.locks import idle_in_transaction
+from tests.support.polling import poll
+from tests.support.servers import Database
+from tests.support.slack_socket import SlackSocket, actions_of, press
+
+SECRET = "0123456789abcdef"
+
+
+def post(daemon: RunningDaemon, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+    request = urllib.request.Request(daemon.url + path, body, dict(headers), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def signed(body: bytes) -> dict[str, str]:
+    at = str(int(time.time()))
+    made = hmac.new(SECRET.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={made}"}
+
+
+def test_two_people_press_the_same_button_by_both_ways_in(
+    database: Database, slack: FakeSlack, tmp_path: Path
+) -> None:
+    """The first is shown to all, the second hears who was first; a stranger is refused, and the silence is seen too."""
+    (tmp_path / "app").write_text(slack.app_token, encoding="utf-8")
+    (tmp_path / "secret").write_text(SECRET, encoding="utf-8")
+    buttons = f'app_token_file = "{tmp_path}/app"\nsigning_secret_file = "{tmp_path}/secret"\n'
+    config = oncall.idle_sessions(database) + oncall.sink(slack, tmp_path) + buttons
+    with SlackSocket() as link:
+        slack.socket_url = link.url
+        with running_daemon(tmp_path, config) as daemon, idle_in_transaction(database.dsn(), "SELECT 1"):
+            daemon.wait_incident("idle_in_transaction", "firing")
+            poll(slack.roots, 20, message="it was posted")
+            poll(lambda: link.connections, 20, message="Socket Mode is connected")
+            block = actions_of(slack.roots()[0])
+            link.push(press(block, "acknowledge"), "envelope-1")
+            poll(lambda: "Acknowledged by ana" in as_text(slack.roots()[0]), 20, message="Slack shows who")
+            assert link.acknowledged == ["envelope-1"]
+            late = urlencode(
+                {"payload": json.dumps(press(block, "acknowledge", user="U2", name="bob"))}
+            ).encode()
+            assert post(daemon, "/receivers/oncall", late, {}) == 403
+            assert post(daemon, "/receivers/nobody", late, signed(late)) == 404
+            assert post(daemon, "/receivers/oncall", b"\xff=%ff", signed(b"\xff=%ff")) == 403
+            assert post(daemon, "/receivers/oncall", late, signed(late)) == 200
+            (told,) = poll(lambda: slack.calls_of("chat.postEphemeral"), 20, message="bob is told")
+            assert told.arguments["user"] == "U2"
+            assert told.arguments["text"].startswith("ana was first: INC-")
+            link.push(press(actions_of(slack.roots()[0]), "silence", choice="1h"), "envelope-2")
+            poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="the silence is shown")
+            left = [one["action_id"] for one in actions_of(slack.roots()[0])["elements"]]
+            assert left == ["unacknowledge"]
+        assert [one.outcome for one in slack.calls_of("chat.postMessage")] == ["ok"]
+    assert SECRET not in (tmp_path / "pgvigil.log").read_text(encoding="utf-8")

@@ -1,0 +1,135 @@
+"""Who may do what at the desk, and that silencing by a button is done once and never for too long."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.actions import Desk
+from alerts.people import People, Person
+from alerts.quieting import Quieting
+from alerts.silences import Silences
+from pgvigil.model.action import Action, ActionKind, Actor, Door, Outcome, Result, fault_of
+from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
+from pgvigil.store import Store
+from tests.unit.sinks.samples import NOW, pile_up
+
+ANA = Person("ana", frozenset({"U1"}), frozenset({"act", "silence"}))
+BOB = Person("bob", frozenset({"U2"}), frozenset({"act"}))
+
+
+class World:
+    """One incident, a desk, and what it had done."""
+
+    def __init__(self, store: Store, incident: Incident, *people: Person) -> None:
+        self.incident = incident
+        self.performed: list[Action] = []
+        self.followed = 0
+        self.silences = Silences(store.silences)
+        quieting = Quieting(self.silences, lambda: [self.incident], self._follow)
+        self.desk = Desk(self, self._perform, silence=quieting, people=lambda: People(people))
+
+    def action(self, _action_id: str) -> Action | None:
+        return None
+
+    def get(self, _incident_id: int) -> Incident:
+        return self.incident
+
+    def _perform(self, _target: str, action: Action) -> Outcome:
+        self.performed.append(action)
+        return Outcome(Result.DONE, self.incident, "done")
+
+    def _follow(self) -> None:
+        self.followed += 1
+
+    def press(
+        self,
+        kind: ActionKind,
+        *,
+        user: str = "U1",
+        for_s: float | None = 3600.0,
+        door: Door = Door.SLACK,
+        fault: str = "",
+    ) -> Outcome:
+        actor = Actor("someone", door, user)
+        action = Action(id="x", kind=kind, incident_id=412, actor=actor, at=NOW, for_s=for_s, fault=fault)
+        return self.desk.act(action)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.open(f"sqlite:///{tmp_path}/pgvigil.db")) as opened:
+        yield opened
+
+
+def test_a_person_acts_under_the_name_of_the_configuration(store: Store) -> None:
+    world = World(store, pile_up(), ANA, BOB)
+    assert world.press(ActionKind.ACKNOWLEDGE, user="U2").result is Result.DONE
+    assert [one.actor.name for one in world.performed] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "user", "says"),
+    [
+        (ActionKind.ACKNOWLEDGE, "U3", "you (U3) are not among [[people]]"),
+        (ActionKind.SILENCE, "U2", 'bob may not; [[people]] would have to say may = ["silence"]'),
+    ],
+)
+def test_whoever_may_not_hears_why_and_nothing_changes(
+    kind: ActionKind, user: str, says: str, store: Store
+) -> None:
+    world = World(store, pile_up(), ANA, BOB)
+    outcome = world.press(kind, user=user)
+    assert outcome.result is Result.REFUSED
+    assert outcome.sentence.startswith(says)
+    assert (world.performed, world.silences.all) == ([], ())
+
+
+def test_people_are_of_slack_and_a_token_says_itself_what_it_may(store: Store) -> None:
+    assert World(store, pile_up(), ANA).press(ActionKind.ACKNOWLEDGE, door=Door.API).result is Result.DONE
+
+
+@pytest.mark.parametrize(
+    ("severity", "for_s", "result"),
+    [
+        (Level.CRITICAL, 4 * 3600.0, Result.DONE),
+        (Level.CRITICAL, 4 * 3600.0 + 1, Result.REFUSED),
+        (Level.CRITICAL, None, Result.REFUSED),
+        (Level.WARNING, 86_400.0, Result.DONE),
+        (Level.WARNING, None, Result.DONE),
+        (Level.WARNING, 8 * 86_400.0, Result.REFUSED),
+    ],
+)
+def test_while_nobody_is_named_nothing_critical_is_quiet_for_more_than_four_hours(
+    severity: Level, for_s: float | None, result: Result, store: Store
+) -> None:
+    outcome = World(store, pile_up(severity=severity)).press(ActionKind.SILENCE, for_s=for_s)
+    assert outcome.result is result
+
+
+def test_who_is_named_may_silence_what_is_critical_for_longer(store: Store) -> None:
+    outcome = World(store, pile_up(), ANA).press(ActionKind.SILENCE, for_s=86_400.0)
+    assert outcome.result is Result.DONE
+
+
+def test_a_silence_has_author_reason_and_end_and_the_second_one_hears_who_was_first(store: Store) -> None:
+    world = World(store, pile_up(), ANA)
+    outcomes = [world.press(ActionKind.SILENCE) for _ in range(2)]
+    assert [one.result for one in outcomes] == [Result.DONE, Result.ALREADY]
+    assert outcomes[1].sentence == "ana was first: SIL-1 keeps INC-412 quiet already"
+    (silence,) = world.silences.all
+    assert (silence.author, silence.reason) == ("ana", "silenced in slack")
+    assert silence.ends_at - silence.created_at == timedelta(hours=1)
+    assert silence.match == (("incident", "INC-412"),)
+    assert world.followed == 1
+
+
+def test_a_message_of_an_older_store_changes_nothing_in_this_one(store: Store) -> None:
+    """The number is another incident's now."""
+    world = World(store, pile_up())
+    assert world.press(ActionKind.ACKNOWLEDGE, fault="0" * 16).result is Result.REFUSED
+    assert world.press(ActionKind.ACKNOWLEDGE, fault=fault_of(pile_up())).result is Result.DONE
+    assert len(world.performed) == 1
