@@ -1,5 +1,7 @@
 """What the rules about replication slots share."""
 
+from alerts.rules._replication import slot_entity
+from alerts.rules._volume import VOLUME
 from collectors.replication_slots import Slot, SlotsReading
 from pgvigil.model.evidence import Figure, Step
 from pgvigil.sql.identifiers import quote_text
@@ -31,6 +33,11 @@ def most_bytes(slot: Slot, rows: SlotsReading) -> float | None:
         return None
     promised = (slot.retained_bytes or 0) + max(0, slot.safe_bytes or 0)
     return float(max(rows.keep_bytes, promised))
+
+
+def about(slot: Slot, rows: SlotsReading) -> frozenset[str]:
+    """The slot; and the volume, where nothing but that ends what the slot holds back."""
+    return frozenset({slot_entity(slot.name)} | ({VOLUME} if most_bytes(slot, rows) is None else set()))
 
 
 def since(slot: Slot) -> str:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from alerts.grading import grade
 from alerts.rules import _archiving
+from alerts.rules._volume import VOLUME
 from collectors.archiver import ArchiverReading
 from pgvigil.model.evidence import Evidence, Step
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
@@ -69,7 +70,7 @@ def _finding(rows: ArchiverReading, waiting: int, level: Level, context: Context
             else "Nothing is configured that would archive, so that every file waits for ever.",
         ),
         steps=_STEPS if set_up else _SET_UP,
-        about=frozenset({_archiving.SUBJECT}),
+        about=frozenset({_archiving.SUBJECT, VOLUME}),
     )
 
 

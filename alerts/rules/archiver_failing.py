@@ -7,6 +7,7 @@ from pydantic import Field
 from alerts.grading import duration_figure, grade
 from alerts.rules import _archiving
 from alerts.rules._forecasts import ForecastParams, by_time, worse
+from alerts.rules._volume import VOLUME
 from collectors.archiver import Archiver, ArchiverReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -104,7 +105,7 @@ def _finding(rows: ArchiverReading, waited_s: float, level: Level, context: Cont
             " from another server.",
         ),
         steps=_STEPS,
-        about=frozenset({_archiving.SUBJECT}),
+        about=frozenset({_archiving.SUBJECT, VOLUME}),
         explains=frozenset({_archiving.SUBJECT}),
     )
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from alerts.grading import grade
 from alerts.rules._forecasts import ForecastParams, by_time, forecast_figures, worse
 from alerts.rules._tables import table_block
+from alerts.rules._volume import VOLUME, filled_by
 from collectors.database_sizes import SizesReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
@@ -60,7 +61,7 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: DiskFullSoonParams, co
         rule=RULE.name,
         target=context.target,
         database=None,
-        subject="data volume",
+        subject=VOLUME,
         level=level,
         summary=told if when is None else f"{told}; it is full {when.words}",
         value=percent,
@@ -84,6 +85,7 @@ def evaluate(reading: Snapshot[Any] | Delta[Any], params: DiskFullSoonParams, co
             cause=_cause(rows, used),
         ),
         steps=_STEPS,
+        explains=filled_by(level),
     )
     return Judgement((finding,), Scope())
 
@@ -136,10 +138,12 @@ RULE = Rule(
     watches=("database_sizes",),
     params=DiskFullSoonParams,
     evaluate=evaluate,
+    absorbs=frozenset({"archiver_failing", "archiver_behind", "slot_retention", "slot_inactive"}),
     doc=RuleDoc(
         meaning="The volume that holds the databases and the write-ahead log fills up. SQL does not tell how large it"
         " is: set disk_size in the target's section, and this rule knows when it ends; without it nothing is judged."
-        " Other tablespaces are taken to be other volumes.",
+        " Other tablespaces are taken to be other volumes. While it is critical, log that waits for the archive or for a"
+        " slot without a limit is part of its message; with room again each stands for itself.",
         magnitude="databases and write-ahead log as a percentage of disk_size",
         why_these_defaults="90 % is pganalyze's and pgEdge's warning; like pganalyze it counts only while little is free"
         " (they say 50 GB, here 100 GB, because a volume of the log's size can go in an hour). Time decides"

@@ -53,7 +53,7 @@ def _found(slot: Slot, rows: SlotsReading, params: SlotInactiveParams, context: 
             cause="Its standby or subscriber is down, cannot connect, or was taken away without its slot.",
         ),
         steps=_slots.steps(slot),
-        about=frozenset({slot_entity(slot.name)}),
+        about=_slots.about(slot, rows) if much else frozenset({slot_entity(slot.name)}),
     )
 
 

@@ -105,7 +105,7 @@ def _found(
             else "Nobody is connected to it.",
         ),
         steps=(*_limit(room, rows), *_slots.steps(slot)),
-        about=frozenset({slot_entity(slot.name)}),
+        about=_slots.about(slot, rows),
         explains=frozenset({slot_entity(slot.name)}),
     )
 

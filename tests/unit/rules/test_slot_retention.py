@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from alerts.rules import slot_inactive
+from alerts.rules._volume import VOLUME, filled_by
 from alerts.rules.slot_retention import RULE
 from collectors.replication_slots import Slot, SlotsReading
 from pgvigil.model.level import Level
@@ -63,3 +66,27 @@ def test_an_unused_slot_under_a_limit_of_0_is_judged_by_that_and_not_by_the_disk
         context(disk_size_bytes=100.0 * GIB),
     )
     assert [finding.level for finding in judged.findings] == [Level.WARNING]
+
+
+def test_a_slot_with_a_limit_of_its_own_is_no_part_of_a_full_disk() -> None:
+    """It is given up at its limit, whatever room there is: another fault than the disk's."""
+    about = {
+        keep: RULE.evaluate(
+            snapshot(
+                SlotsReading(slots=(slot("here", 45 * GIB),), in_recovery=False, keep_bytes=keep),
+                "replication_slots",
+            ),
+            RULE.params(),
+            context(),
+        )
+        .findings[0]
+        .about
+        for keep in (None, 50 * GIB)
+    }
+    assert about == {None: {"slot here", VOLUME}, 50 * GIB: {"slot here"}}
+
+
+@pytest.mark.parametrize(("level", "explains"), [(Level.WARNING, set()), (Level.CRITICAL, {VOLUME})], ids=str)
+def test_a_disk_explains_what_fills_it_only_when_it_is_critical(level: Level, explains: set[str]) -> None:
+    """A warning must not swallow an archive that has failed for a night."""
+    assert filled_by(level) == explains
