@@ -1,22 +1,27 @@
 """The one place where what people do to incidents is done, whichever way they came in."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from alerts.acknowledging import refused
 from alerts.people import NotAllowedError, People
-from pgvigil.model.action import Action, ActionKind, Outcome, Result, fault_of
-from pgvigil.model.incident import Incident
+from pgvigil.model.action import FEEDBACK, Action, ActionKind, Outcome, Result, fault_of
+from pgvigil.model.incident import Incident, State
 
 
 class ActionStore(Protocol):
-    """What the desk needs of the store. Both raise StoreError."""
+    """What the desk needs of the store. All raise StoreError."""
 
     def action(self, action_id: str) -> Action | None:
         """The action of that id, if it was done."""
 
     def get(self, incident_id: int) -> Incident | None: ...
+
+    def verdict(self, incident_id: int, actor: str) -> ActionKind | None:
+        """What somebody said last of an incident: useful, noise, or nothing."""
+
+    def note(self, action: Action) -> None: ...
 
 
 class NoSuchIncidentError(Exception):
@@ -43,6 +48,12 @@ class Desk:
         self._silence = silence
         self._people = people
         self._lock = threading.Lock()
+        self._feedback: Mapping[tuple[str, str], int] = {}
+
+    @property
+    def feedback(self) -> Mapping[tuple[str, str], int]:
+        """How often people said useful or noise since the start, by rule and verdict."""
+        return self._feedback
 
     def act(self, action: Action) -> Outcome:
         """Do it once, and write it with the incident's history before it holds.
@@ -69,8 +80,24 @@ class Desk:
             return Outcome(Result.REFUSED, incident, str(error))
         if action.kind is ActionKind.SILENCE and self._silence is not None:
             return self._silence(action, incident)
+        if action.kind in FEEDBACK:
+            return self._rate(action, incident)
         outcome = self._perform(incident.target, action)
         return outcome or refused(incident) or _unwatched(incident)
+
+    def _rate(self, action: Action, incident: Incident) -> Outcome:
+        """Also of what is over: that is when people know."""
+        if incident.state is State.PENDING:
+            return Outcome(
+                Result.REFUSED, incident, f"{incident.name} has not fired: nobody was told of it yet"
+            )
+        said = f"{incident.name} is {action.kind.value} to {action.actor.name}"
+        if self._store.verdict(incident.id, action.actor.name) is action.kind:
+            return Outcome(Result.ALREADY, incident, f"{said} already")
+        self._store.note(action)
+        key = (incident.rule, action.kind.value)
+        self._feedback = {**self._feedback, key: self._feedback.get(key, 0) + 1}
+        return Outcome(Result.DONE, incident, f"{said}: thank you")
 
 
 def _again(earlier: Action, action: Action) -> str:

@@ -57,6 +57,7 @@ class Account:
     last_reload: LastReload
     pools: Sequence[Pool]
     supervisor: Supervisor
+    feedback: Callable[[], Mapping[tuple[str, str], int]]
     heartbeat: Callable[[], tuple[datetime | None, int]]  # the last sign of life that was taken, and failures
 
     def stats(self) -> OwnStats:
@@ -66,6 +67,7 @@ class Account:
             heartbeat_failures=heartbeat_failures,
             sinks=self.sinks(),
             rule_errors=self.fleet.rule_errors,
+            rule_feedback=self.feedback(),
             config_ok=self.last_reload.successful,
             config_loaded_at=self.last_reload.success_at,
             problems=Counter((one.target or "", one.slug) for one in self.board.problems),

@@ -256,6 +256,7 @@ class Daemon:
             last_reload=self.last_reload,
             pools=self._pools,
             supervisor=self._supervisor,
+            feedback=lambda: self._desk.feedback,
             heartbeat=lambda: (self._switch.given_at, self._switch.failures),
         )
 
@@ -307,6 +308,7 @@ class Daemon:
             history=incidents.history,
             resolved=incidents.resolved,
             act=self._desk.act,
+            feedback=incidents.feedback,
             receivers=lambda: self._receivers.all,
             silencing=Silencing(self._silences, self._fleet.fired, self._follow_silences),
             now=self._now,

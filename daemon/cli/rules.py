@@ -2,18 +2,21 @@
 
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from daemon.cli import rehearse
-from daemon.cli.common import AsJson, command_app, print_json
+from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
 from daemon.settings.generate.plugin_pages import FEED_OF_INSTANCE, first_sentence, levels, section_name
 from daemon.settings.generate.toml import value_text
 from daemon.settings.plugins import Plugins
 from pgvigil.plugins import Rule
+from pgvigil.store.store import Store
 
 app = command_app("List and explain the rules.", group=True)
 WIDTH = 80
@@ -52,6 +55,25 @@ def explain(name: Annotated[str, typer.Argument(help="The rule's name.")], *, js
         print_json({**_summary(rule), **_details(rule)})
     else:
         typer.echo("\n".join(explanation(rule)))
+
+
+@app.command()
+def report(
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Say of each rule how many incidents it had, and how many people found them useful or noise."""
+    with closing(Store.open(load_settings(config).daemon.store.reveal(), exclusive=False)) as store:
+        found = store.incidents.feedback()
+    if json:
+        print_json({"rules": [asdict(one) for one in found]})
+        return
+    rows = [("rule", "incidents", "useful", "noise")]
+    rows += [(one.rule, str(one.incidents), str(one.useful), str(one.noise)) for one in found]
+    width = max(len(row[0]) for row in rows)
+    for name, *counts in rows:
+        typer.echo(f"{name:<{width}}" + "".join(f"  {count:>9}" for count in counts))
 
 
 def _summary(rule: Rule[Any]) -> dict[str, Any]:

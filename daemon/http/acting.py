@@ -18,13 +18,17 @@ from daemon.http.api import incident_named
 from daemon.http.asked import holder_who_may, object_in, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import Holder, May
-from pgvigil.model.action import Action, ActionKind, Actor, Door, Result
+from pgvigil.model.action import FEEDBACK, Action, ActionKind, Actor, Door, Result
 from pgvigil.store import StoreError
 from pgvigil.text import one_line
 
 MOST_NOTE = 500
 _KEYS = ("action", "id", "note", "door")
-_KINDS = (ActionKind.ACKNOWLEDGE, ActionKind.UNACKNOWLEDGE)  # silences have an address of their own
+_KINDS = (
+    ActionKind.ACKNOWLEDGE,
+    ActionKind.UNACKNOWLEDGE,
+    *FEEDBACK,
+)  # silences have an address of their own
 _DOORS = (Door.API, Door.CLI)  # what a caller may call itself; the others are known for certain
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _STATUS = {Result.DONE: 200, Result.ALREADY: 200, Result.REFUSED: 409}

@@ -1,5 +1,7 @@
 """The JSON API: objects with the list under its plural name."""
 
+from dataclasses import asdict
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -33,6 +35,10 @@ class Api:
         wanted = request.query_params.get("target")
         views = [view for view in self._sources.board.targets if wanted in (None, view.name)]
         return JSONResponse({"statements": [row for view in views for row in jsonable.statements(view)]})
+
+    def feedback(self, _request: Request) -> Response:
+        """Of each rule: its incidents, and how many people found them useful or noise."""
+        return JSONResponse({"rules": [asdict(one) for one in self._sources.feedback()]})
 
     def problems(self, request: Request) -> Response:
         """All that people must mend; those of pgvigil's own set-up have no target."""

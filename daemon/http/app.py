@@ -46,6 +46,7 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
         "/api/v1/incidents/{name}": api.incident,
         "/api/v1/statements": api.statements,
         "/api/v1/problems": api.problems,
+        "/api/v1/rules/feedback": api.feedback,
         "/static/{version}/{name}": static.file,
         "/": page.overview,
         "/incidents/{name}": page.incident,

@@ -8,7 +8,7 @@ from alerts.silences import Silences
 from daemon.board import Board
 from daemon.health import Health
 from daemon.metrics.exposition import Exposition
-from pgvigil.model.action import Action, Outcome
+from pgvigil.model.action import Action, Feedback, Outcome
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.moment import Moment
 from pgvigil.receiver import Receiver
@@ -39,5 +39,6 @@ class Sources:
     act: Callable[[Action], Outcome]
     silencing: Silencing
     now: Callable[[], Moment]
+    feedback: Callable[[], Sequence[Feedback]] = list
     receivers: Callable[[], Mapping[str, Receiver]] = dict
     grafana_url: Callable[[], str] = lambda: ""

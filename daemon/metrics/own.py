@@ -19,6 +19,7 @@ class OwnStats:
 
     sinks: Mapping[str, SinkStats] = field(default_factory=dict)
     rule_errors: Mapping[str, int] = field(default_factory=dict)
+    rule_feedback: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by rule and verdict
     config_ok: bool = True
     config_loaded_at: datetime | None = None
     problems: Mapping[tuple[str, str], int] = field(
@@ -92,6 +93,13 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
     failed = CounterMetricFamily("pgvigil_rule_errors", "Times that a rule threw.", labels=["rule"])
     for rule, count in sorted(stats.rule_errors.items()):
         failed.add_metric([rule], count)
+    feedback = CounterMetricFamily(
+        "pgvigil_rule_feedback",
+        "Times that people found an incident of the rule useful, or noise.",
+        labels=["rule", "verdict"],
+    )
+    for (rule, verdict), count in sorted(stats.rule_feedback.items()):
+        feedback.add_metric([rule, verdict], count)
     loaded = GaugeMetricFamily(
         "pgvigil_config_last_reload_success_timestamp_seconds",
         "When the configuration in force was read.",
@@ -100,6 +108,7 @@ def _about_daemon(stats: OwnStats) -> Sequence[Metric]:
     return [
         threads,
         failed,
+        feedback,
         _gauge(
             "config_last_reload_successful",
             "0 when the configuration was changed and refused, so that the one before is in force.",

@@ -32,6 +32,21 @@ class ActionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     UNACKNOWLEDGE = "unacknowledge"
     SILENCE = "silence"
+    USEFUL = "useful"
+    NOISE = "noise"
+
+
+FEEDBACK = (ActionKind.USEFUL, ActionKind.NOISE)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What people say of the incidents of one rule that are remembered; of each person the last word on each counts."""
+
+    rule: str
+    incidents: int
+    useful: int
+    noise: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,19 @@
 """What people did to incidents. Written and read inside the transactions of the incidents' own family."""
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, delete, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    delete,
+    insert,
+    select,
+)
 
-from pgvigil.model.action import Action, Actor
+from pgvigil.model.action import FEEDBACK, Action, ActionKind, Actor
 from pgvigil.store.schema import ACTION_KIND, DOOR, METADATA, STAMP, TEXT
 
 MOST_KEPT = 200  # of one incident: a program that acts in a loop must not fill the disk
@@ -51,3 +62,12 @@ def find(connection: Connection, action_id: str) -> Action | None:
         at=row["at"],
         note=row["note"],
     )
+
+
+def verdicts(connection: Connection, *which: ColumnElement[bool]) -> dict[tuple[int, str], ActionKind]:
+    """The last word of each person on each incident, by the incident's id and the person's name."""
+    query = select(ACTION.c.incident_id, ACTION.c.actor, ACTION.c.kind).where(
+        ACTION.c.kind.in_(FEEDBACK), *which
+    )
+    rows = connection.execute(query.order_by(ACTION.c.at, ACTION.c.id))
+    return {(incident_id, actor): kind for incident_id, actor, kind in rows}

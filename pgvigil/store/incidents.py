@@ -1,5 +1,6 @@
 """Incidents and their history; a commit also writes what must be said of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from pgvigil.model.action import Action
+from pgvigil.model.action import Action, ActionKind, Feedback
 from pgvigil.model.delivery import Want
 from pgvigil.model.incident import Event, Incident, State, Transition
 from pgvigil.model.level import Level
@@ -101,6 +102,20 @@ def _incidents(connection: Connection, query: Select[Any]) -> list[Incident]:
 def matching(connection: Connection, which: ColumnElement[bool]) -> list[Incident]:
     """Inside a transaction of another family: the incidents that `which` selects."""
     return _incidents(connection, select(*_NOUN).where(which))
+
+
+def _feedback(connection: Connection) -> list[Feedback]:
+    fired = select(INCIDENT.c.id, INCIDENT.c.rule).where(INCIDENT.c.state != State.PENDING)
+    rules: dict[int, str] = {row.id: row.rule for row in connection.execute(fired)}
+    said = Counter(
+        (rules[incident_id], kind)
+        for (incident_id, _), kind in actions.verdicts(connection).items()
+        if incident_id in rules
+    )
+    return [
+        Feedback(rule, count, said[rule, ActionKind.USEFUL], said[rule, ActionKind.NOISE])
+        for rule, count in sorted(Counter(rules.values()).items())
+    ]
 
 
 def _events(connection: Connection, query: Select[Any]) -> list[Event]:
@@ -202,6 +217,21 @@ class Incidents:
     def action(self, action_id: str) -> Action | None:
         """The action of that id, if it was done."""
         return self._database.read(lambda connection: actions.find(connection, action_id))
+
+    def verdict(self, incident_id: int, actor: str) -> ActionKind | None:
+        """What somebody said last of an incident."""
+        of_it = actions.ACTION.c.incident_id == incident_id
+        return self._database.read(lambda connection: actions.verdicts(connection, of_it)).get(
+            (incident_id, actor)
+        )
+
+    def note(self, action: Action) -> None:
+        """Remember an action that changes nothing of its incident."""
+        self._database.write(lambda connection: actions.put(connection, action))
+
+    def feedback(self) -> Sequence[Feedback]:
+        """Of each rule whose incidents fired and are remembered, by its name."""
+        return self._database.read(_feedback)
 
     def announce(self, incidents: Sequence[Incident], wants: Sequence[Want]) -> int:
         """Sinks that were never to reflect these incidents are to from now on, as they stand in the store.

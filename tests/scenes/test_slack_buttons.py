@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pytest
+
+from daemon.cli import codes, main
 from daemon.demo.fake_slack import FakeSlack
 from daemon.demo.fake_slack_text import as_text
 from tests.support import oncall
@@ -40,7 +43,7 @@ def signed(body: bytes) -> dict[str, str]:
 
 
 def test_two_people_press_the_same_button_by_both_ways_in(
-    database: Database, slack: FakeSlack, tmp_path: Path
+    database: Database, slack: FakeSlack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first is shown to all, the second hears who was first; a stranger is refused, and the silence is seen too."""
     (tmp_path / "app").write_text(slack.app_token, encoding="utf-8")
@@ -70,6 +73,12 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             link.push(press(actions_of(slack.roots()[0]), "silence", choice="1h"), "envelope-2")
             poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="the silence is shown")
             left = [one["action_id"] for one in actions_of(slack.roots()[0])["elements"]]
-            assert left == ["unacknowledge"]
+            assert left == ["unacknowledge", "useful", "noise"]
+            link.push(press(actions_of(slack.roots()[0]), "noise"), "envelope-3")
+            counted = 'pgvigil_rule_feedback_total{rule="idle_in_transaction",verdict="noise"}'
+            poll(lambda: daemon.metric(counted), 20, message="the metric counts it")
+            capsys.readouterr()
+            assert main(["rules", "report", "-c", str(daemon.config)]) == codes.OK
+            assert capsys.readouterr().out.splitlines()[1].split() == ["idle_in_transaction", "1", "0", "1"]
         assert [one.outcome for one in slack.calls_of("chat.postMessage")] == ["ok"]
     assert SECRET not in (tmp_path / "pgvigil.log").read_text(encoding="utf-8")

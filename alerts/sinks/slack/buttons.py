@@ -9,12 +9,15 @@ UNTIL_RESOLVED = "resolved"
 
 
 def buttons(incident: Incident) -> list[Block]:
-    """What people can do now; none for what is over."""
-    if incident.state not in (State.FIRING, State.UNKNOWN):
+    """What people can do now; of what is over they can still say whether it was of use."""
+    if incident.state is State.PENDING:
         return []
-    elements = [_acknowledge(incident)]
-    if not incident.silenced_by:
-        elements.append(_silence())
+    elements = []
+    if incident.state is not State.RESOLVED:
+        elements.append(_acknowledge(incident))
+        if not incident.silenced_by:
+            elements.append(_silence())
+    elements += [_button(ActionKind.USEFUL, "Useful"), _button(ActionKind.NOISE, "Noise")]
     block_id = f"pgvigil:{incident.id}:{fault_of(incident)}:{incident.version}"
     return [{"type": "actions", "block_id": block_id, "elements": elements}]
 

@@ -13,7 +13,7 @@ from alerts.sinks.slack.pressing import Press, press_in
 from alerts.sinks.slack.signature import payload_in, verify
 from alerts.sinks.slack.socket_mode import Socket
 from alerts.sinks.slack.text import mrkdwn
-from pgvigil.model.action import Action, Outcome, Result
+from pgvigil.model.action import FEEDBACK, Action, Outcome, Result
 from pgvigil.model.delivery import DeliveryError
 from pgvigil.model.moment import Moment
 from pgvigil.receiver import NotGenuineError
@@ -26,7 +26,7 @@ _FAILED = "Nothing was changed: pgvigil could not do it. Press again in a moment
 
 
 class SlackReceiver:
-    """See `pgvigil.receiver.Receiver`. Whoever presses hears what the message cannot show: who was first, and why not."""
+    """See `pgvigil.receiver.Receiver`. Whoever presses hears what the message cannot show: who was first, why not, thanks."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class SlackReceiver:
             log.exception("press_failed", sink=self._name, error=type(error).__name__)
             self._answer(press, _FAILED)
             return
-        if outcome.result is not Result.DONE:
+        if outcome.result is not Result.DONE or press.action.kind in FEEDBACK:
             self._answer(press, outcome.sentence)
 
     def _answer(self, press: Press, text: str) -> None:

@@ -12,10 +12,10 @@ from alerts.people import People, Person
 from alerts.quieting import Quieting
 from alerts.silences import Silences
 from pgvigil.model.action import Action, ActionKind, Actor, Door, Outcome, Result, fault_of
-from pgvigil.model.incident import Incident
+from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.store import Store
-from tests.unit.sinks.samples import NOW, pile_up
+from tests.unit.sinks.samples import NOW, pile_up, resolved
 
 ANA = Person("ana", frozenset({"U1"}), frozenset({"act", "silence"}))
 BOB = Person("bob", frozenset({"U2"}), frozenset({"act"}))
@@ -27,6 +27,7 @@ class World:
     def __init__(self, store: Store, incident: Incident, *people: Person) -> None:
         self.incident = incident
         self.performed: list[Action] = []
+        self.noted: list[Action] = []
         self.followed = 0
         self.silences = Silences(store.silences)
         quieting = Quieting(self.silences, lambda: [self.incident], self._follow)
@@ -37,6 +38,12 @@ class World:
 
     def get(self, _incident_id: int) -> Incident:
         return self.incident
+
+    def verdict(self, _incident_id: int, _actor: str) -> ActionKind | None:
+        return self.noted[-1].kind if self.noted else None
+
+    def note(self, action: Action) -> None:
+        self.noted.append(action)
 
     def _perform(self, _target: str, action: Action) -> Outcome:
         self.performed.append(action)
@@ -133,3 +140,16 @@ def test_a_message_of_an_older_store_changes_nothing_in_this_one(store: Store) -
     assert world.press(ActionKind.ACKNOWLEDGE, fault="0" * 16).result is Result.REFUSED
     assert world.press(ActionKind.ACKNOWLEDGE, fault=fault_of(pile_up())).result is Result.DONE
     assert len(world.performed) == 1
+
+
+def test_feedback_is_counted_once_and_people_may_change_their_minds(store: Store) -> None:
+    world = World(store, resolved())
+    kinds = [ActionKind.NOISE, ActionKind.NOISE, ActionKind.USEFUL]
+    assert [world.press(kind).result for kind in kinds] == [Result.DONE, Result.ALREADY, Result.DONE]
+    assert world.desk.feedback == {("blocking_chain", "noise"): 1, ("blocking_chain", "useful"): 1}
+
+
+def test_what_nobody_was_told_of_is_neither_useful_nor_noise(store: Store) -> None:
+    world = World(store, pile_up(state=State.PENDING))
+    assert world.press(ActionKind.NOISE).result is Result.REFUSED
+    assert (world.noted, world.desk.feedback) == ([], {})

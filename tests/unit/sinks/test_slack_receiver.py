@@ -100,17 +100,25 @@ def test_buttons_stand_above_the_last_line_and_slack_takes_them(tier: Tier) -> N
     check_content(message)
     kinds = [each["type"] for each in message["blocks"]]
     assert kinds[-2:] == ["actions", "context"]
-    assert [one["action_id"] for one in actions_of(message)["elements"]] == ["acknowledge", "silence"]
+    assert [one["action_id"] for one in actions_of(message)["elements"]] == [
+        "acknowledge",
+        "silence",
+        "useful",
+        "noise",
+    ]
 
 
 def test_who_acknowledged_can_give_it_back_and_what_is_silenced_is_not_silenced_again() -> None:
     taken = pile_up(acknowledged_by="ana", silenced_by="SIL-1")
-    assert [one["action_id"] for one in block(taken)["elements"]] == ["unacknowledge"]
+    assert [one["action_id"] for one in block(taken)["elements"]] == ["unacknowledge", "useful", "noise"]
 
 
-@pytest.mark.parametrize("incident", [resolved(), pile_up(state=State.PENDING)])
-def test_what_is_over_or_has_not_fired_has_no_buttons(incident: Incident) -> None:
-    assert buttons(incident) == []
+def test_of_what_is_over_people_can_say_whether_it_was_of_use() -> None:
+    assert [one["action_id"] for one in block(resolved())["elements"]] == ["useful", "noise"]
+
+
+def test_what_has_not_fired_has_no_buttons() -> None:
+    assert buttons(pile_up(state=State.PENDING)) == []
 
 
 def test_without_somebody_who_hears_there_are_no_buttons() -> None:
