@@ -99,6 +99,7 @@ class Account:
                 latency=done.latency,
                 dropped=done.dropped,
                 digesting=outbox.digesting,
+                failing=outbox.trouble is not None,
             )
         return sinks
 

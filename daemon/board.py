@@ -144,12 +144,14 @@ class TargetView:
 class Board:
     """The latest view of each target. Publishing replaces a reference, so readers need no lock.
 
-    `problems` are those of pgvigil's own set-up, which no target's view has: store, sinks, routes, rules.
+    `problems` are those of pgvigil's own set-up, which no target's view has: store, sinks, routes, rules; `incidents`
+    the open ones of pgvigil itself, replaced as a whole.
     """
 
     def __init__(self) -> None:
         self._targets: dict[str, TargetView] = {}
         self._problems: dict[str, Problem] = {}
+        self.incidents: tuple[Incident, ...] = ()
         self._changing = threading.Lock()  # two writers at once would lose what one of them wrote
 
     def publish(self, view: TargetView) -> None:

@@ -13,6 +13,7 @@ from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
 from alerts.evaluation import Silenced
 from alerts.routes import Recipient
+from alerts.sink_failing import OWN
 from daemon.board import Board, TargetView
 from daemon.clock import Now, Ticker
 from daemon.following import Following
@@ -169,7 +170,7 @@ class Fleet:
     def _resolve_orphans(self) -> None:
         """Incidents of targets that the configuration no longer has cannot be judged by anyone."""
         stored = {incident.target for incident in self._grounds.store.incidents.open()}
-        for name in sorted(stored - self.watched.keys()):
+        for name in sorted(stored - self.watched.keys() - {OWN}):
             engine = self._engine(name, {}, {})
             engine.retire()
             engine.load(self._grounds.now())

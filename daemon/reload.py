@@ -30,6 +30,7 @@ LIVE = frozenset(
         "digest_after_s",
         "heartbeat_url",
         "heartbeat_every_s",
+        "sink_failing_after_s",
     }
 )
 _REFUSED, _RESTART = "configuration refused", "configuration at restart"

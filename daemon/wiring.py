@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 import structlog
 
 from alerts.actions import Desk
-from alerts.outbox.worker import OutboxWorker
 from alerts.people import People
 from alerts.quieting import Quieting
 from alerts.routes import Recipient, Router
 from alerts.silences import Silences
+from alerts.sink_failing import OWN
 from daemon import logs
 from daemon.account import Account, log_transitions
 from daemon.board import Board
@@ -29,8 +28,9 @@ from daemon.http.auth import Keys
 from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Silencing, Sources
-from daemon.lanes.lane import Lane
+from daemon.itself import LOOK_S, Itself
 from daemon.lanes.pool import Once, Pool
+from daemon.loops import loops
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
@@ -47,6 +47,7 @@ from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
 from daemon.systemd import NOBODY, ServiceManager
 from daemon.target import Workers
+from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.store import Store
@@ -54,8 +55,6 @@ from pgvigil.store.care import Keep
 
 log = structlog.get_logger(__name__)
 
-LANE_LIMIT_S = 120.0  # every deadline of a job is far below this: past it the lane itself is stuck
-OUTBOX_LIMIT_S = 120.0
 WRITE_LIMIT_S = 120.0  # of the store's memory: it takes milliseconds, whatever the disk does
 OWN_LIMIT_S = 15.0  # the clock ticks every second, the event loop ten times a second
 PUSH_S = 15.0
@@ -110,6 +109,7 @@ class Daemon:
             self._remembering = Remembering(self._store, self._workers.connects, lambda: self._fleet.memories)
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
+            self._itself = self._build_itself(settings)
             self._desk = self._build_desk()
             self._receivers = Receivers(now, self._desk.act)
             self._receiving = self._receivers.prepare(settings)
@@ -118,8 +118,7 @@ class Daemon:
             )
             self._housekeeping = Housekeeping(self._store, self.board, self._workers.connects, self._keep)
             self._account = self._build_account()
-            signs = Signs(stuck=lambda: self._supervisor.stuck, sinks=self._account.sinks, board=self.board)
-            self._switch = DeadMansSwitch(signs, now)
+            self._switch = DeadMansSwitch(self._signs(), now)
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
             app = build(self._sources(), lambda: self._hosts, lambda: self._keys)
             self._http = HttpServer(app, listener)
@@ -150,6 +149,8 @@ class Daemon:
         self._housekeeping.start(self._ticker)
         self._remembering.start(self._ticker)
         Descriptors(self.board, self._workers.connects).start(self._ticker)
+        look = Once(self._workers.connects, self._itself.look)
+        self._ticker.every("sinks", LOOK_S, look.submit, first_after_s=LOOK_S)
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(
@@ -174,6 +175,8 @@ class Daemon:
             self._router = self._routing(settings)
             self._fleet.apply(settings, targets)
             self._fleet.catch_up()
+            self._itself.configure(settings.daemon.sink_failing_after_s)
+            self._owed.add("itself", self._itself.catch_up)
             before, self._settings = self._settings, settings
         self._supervisor.watch(self._loops())
         self._setup.note("configuration", settings.problems)
@@ -243,8 +246,8 @@ class Daemon:
         )
 
     def _build_desk(self) -> Desk:
-        quieting = Quieting(self._silences, self._fleet.fired, self._follow_silences)
-        return Desk(self._store.incidents, self._fleet.act, silence=quieting, people=lambda: self._people)
+        quieting = Quieting(self._silences, self._open, self._follow_silences)
+        return Desk(self._store.incidents, self._act, silence=quieting, people=lambda: self._people)
 
     def _build_account(self) -> Account:
         return Account(
@@ -259,6 +262,24 @@ class Daemon:
             feedback=lambda: self._desk.feedback,
             heartbeat=lambda: (self._switch.given_at, self._switch.failures),
         )
+
+    def _build_itself(self, settings: Settings) -> Itself:
+        itself = Itself(
+            now=self._now,
+            board=self.board,
+            store=self._store.incidents,
+            queues=self._store.deliveries.stats,
+            sinks=lambda: self._outboxes.workers,
+            route=self._route,
+            committed=self._committed,
+            silenced=self._silences.covering,
+        )
+        itself.configure(settings.daemon.sink_failing_after_s)
+        itself.load()
+        return itself
+
+    def _signs(self) -> Signs:
+        return Signs(stuck=lambda: self._supervisor.stuck, sinks=self._account.sinks, board=self.board)
 
     def _grounds(self, limits: Limits) -> Grounds:
         return Grounds(
@@ -280,22 +301,13 @@ class Daemon:
         return Router(settings.routes, tuple(settings.sinks), lambda one: self._setup.note("routes", [one]))
 
     def _loops(self) -> list[Loop]:
-        lanes = [
-            Loop(f"lane {lane.name}", partial(_busy_s, lane), LANE_LIMIT_S)
-            for one in self._fleet.watched.values()
-            for lane in one.target.lanes
-        ]
-        boxes = [
-            Loop(f"outbox {name}", partial(_age_s, one), OUTBOX_LIMIT_S)
-            for name, one in self._outboxes.workers.items()
-        ]
-        pools = [Loop(f"workers {one.name}", partial(_stalled_s, one), LANE_LIMIT_S) for one in self._pools]
+        lanes = [lane for one in self._fleet.watched.values() for lane in one.target.lanes]
         own = [
             Loop("scheduler", lambda: self._ticker.age_s, OWN_LIMIT_S),
             Loop("http", lambda: self._http.age_s, OWN_LIMIT_S),
             Loop("store writer", lambda: self._store.busy_s, WRITE_LIMIT_S),
         ]
-        return [*own, *pools, *lanes, *boxes, *self._receivers.loops()]
+        return [*own, *loops(self._pools, lanes, self._outboxes.workers), *self._receivers.loops()]
 
     def _sources(self) -> Sources:
         incidents = self._store.incidents
@@ -310,7 +322,7 @@ class Daemon:
             act=self._desk.act,
             feedback=incidents.feedback,
             receivers=lambda: self._receivers.all,
-            silencing=Silencing(self._silences, self._fleet.fired, self._follow_silences),
+            silencing=Silencing(self._silences, self._open, self._follow_silences),
             now=self._now,
             grafana_url=self._grafana_url,
         )
@@ -319,6 +331,12 @@ class Daemon:
 
     def _route(self, incident: Incident) -> Sequence[Recipient]:
         return self._router(incident)
+
+    def _act(self, target: str, action: Action) -> Outcome | None:
+        return self._itself.act(action) if target == OWN else self._fleet.act(target, action)
+
+    def _open(self) -> list[Incident]:
+        return [*self._fleet.fired(), *self._itself.open]
 
     def _grafana_url(self) -> str:
         return self._settings.metrics.grafana_url.reveal()
@@ -330,6 +348,7 @@ class Daemon:
 
     def _follow_silences(self) -> None:
         self._fleet.catch_up()
+        self._owed.add("itself", self._itself.catch_up)
         self._settle()
 
     def _settle(self) -> None:
@@ -372,16 +391,3 @@ def _hosts(settings: DaemonSettings) -> Hosts:
         public_url=settings.public_url.reveal(),
         allowed=settings.allowed_hosts,
     )
-
-
-def _busy_s(lane: Lane) -> float:
-    return lane.busy_s
-
-
-def _stalled_s(pool: Pool) -> float:
-    return pool.stalled_s
-
-
-def _age_s(outbox: OutboxWorker) -> float:
-    age_s: float = outbox.age_s
-    return age_s

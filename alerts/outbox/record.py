@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from alerts.sink_failing import Trouble
 from pgvigil.model.delivery import Act, Delivery, DeliveryError, DeliveryFailure
 from pgvigil.model.digest import Digest, DigestDelivery
 from pgvigil.model.incident import Incident
@@ -88,6 +89,8 @@ class Record:
         self._dropped = {OVER: 0}
         self._outage = 0  # failures in a row that mean that the destination is down
         self._unchecked = False
+        self._error = ""  # the last that means that the destination is down
+        self.proven = False  # a call has succeeded
         self.misconfigured = 0  # failures in a row that people must mend
 
     def stats(self) -> OutboxStats:
@@ -153,7 +156,9 @@ class Record:
         self._failure("digest_failed", error, digest=row.id, attempts=row.attempts + 1)
 
     def _failure(self, event: str, error: DeliveryError, **fields: Any) -> None:
-        self._outage += error.kind in _OUTAGE
+        if error.kind in _OUTAGE:
+            self._outage += 1
+            self._error = str(error)
         misconfigured = error.kind is DeliveryFailure.MISCONFIGURED
         self.misconfigured += misconfigured
         if misconfigured and self.misconfigured > 1:
@@ -166,6 +171,7 @@ class Record:
         if not self._unchecked:
             self._say("sink_unchecked", kind=error.kind.value, error=str(error))
         self._unchecked = True
+        self._error = str(error)
 
     def checked(self) -> None:
         self._unchecked = False
@@ -181,11 +187,20 @@ class Record:
         """Whether the destination as a whole has failed of late."""
         return self.misconfigured > 0 or self._outage >= _OUTAGE_FAILURES
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the destination takes nothing, as the last call to it has shown; None when that succeeded."""
+        if self._outage or self._unchecked:
+            return Trouble(self._error, set_up=self.misconfigured > 0)
+        return None
+
     def works(self) -> None:
         """A call has succeeded."""
+        self.proven = True
         if self.was_down:
             self._say("sink_recovered")
         self.misconfigured = self._outage = 0
+        self._unchecked = False
 
     def _say(self, event: str, **fields: Any) -> None:
         self._on_event(event, {"sink": self._sink, **fields})

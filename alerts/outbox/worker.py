@@ -7,6 +7,7 @@ from collections.abc import Callable
 from alerts.outbox.courier import Courier, Interrupted, Noted, ignored
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import OnEvent, OutboxStats, Record, log_event
+from alerts.sink_failing import Trouble
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store import Store, StoreError
@@ -122,6 +123,16 @@ class OutboxWorker:
     def digesting(self) -> bool:
         """Whether a digest is to be told before anything is told one by one."""
         return self._courier.digesting
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the destination takes nothing, as the last call to it has shown; None when that succeeded."""
+        return self._record.trouble
+
+    @property
+    def proven(self) -> bool:
+        """Whether a call has succeeded since the start."""
+        return self._record.proven
 
     def stats(self) -> OutboxStats:
         return self._record.stats()

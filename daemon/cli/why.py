@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alerts.bound import BoundRule
 from alerts.outbox.acts import acts
 from alerts.render import magnitude
 from alerts.routes import Recipient, Router, Step, path
+from alerts.sink_failing import OWN, others
+from alerts.sink_failing import bound as sink_failing
 from daemon.cli.routes import path_lines, step_object
 from daemon.jsonable import stamp
 from daemon.settings import Settings
@@ -77,7 +80,10 @@ class Chain:
 
     def _limits(self) -> Mapping[str, Any] | None:
         """The rule's parameters at that target; None when no such rule judges it now."""
-        bound = self.settings.rules.get(self.incident.target, {}).get(self.incident.rule)
+        if self.incident.target == OWN:
+            bound: BoundRule | None = sink_failing(self.settings.daemon.sink_failing_after_s)
+        else:
+            bound = self.settings.rules.get(self.incident.target, {}).get(self.incident.rule)
         return None if bound is None else bound.params.model_dump(mode="json", by_alias=True)
 
     def _rule(self) -> Iterator[str]:
@@ -131,7 +137,10 @@ class Chain:
         return path(self.incident, self.settings.routes)
 
     def _recipients(self) -> Sequence[Recipient]:
-        return Router(self.settings.routes, tuple(self.settings.sinks), lambda _problem: None)(self.incident)
+        route = Router(self.settings.routes, tuple(self.settings.sinks), lambda _problem: None)
+        if self.incident.target == OWN:
+            return others(route, lambda: self.settings.sinks)(self.incident)
+        return route(self.incident)
 
     def _routes(self) -> Iterator[str]:
         steps, recipients = self._path(), self._recipients()

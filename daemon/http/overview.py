@@ -113,16 +113,25 @@ class Overview:
 
 
 def overview(
-    views: Sequence[TargetView], own_problems: Iterable[Problem], now: datetime, *, target: str, query: str
+    views: Sequence[TargetView],
+    own_problems: Iterable[Problem],
+    now: datetime,
+    *,
+    target: str,
+    query: str,
+    own_incidents: Sequence[Incident] = (),
 ) -> Overview:
-    """Everything on the page but the past. `target` is a name, `query` a part of a name or of a label."""
+    """Everything on the page but the past. `target` is a name, `query` a part of a name or of a label.
+
+    What is pgvigil's own belongs to no target, and is shown whatever the filter hides.
+    """
     rows = [target_row(view, now) for view in views]
     shown = [row for row in rows if _wanted(row.view, target, query)]
-    cards = incident_cards([row.view for row in shown], now)
+    cards = incident_cards([row.view for row in shown], now, own_incidents)
     quiet = tuple(row for row in shown if not row.troubled)
     return Overview(
         now=now,
-        counts=_counts(rows),
+        counts=_counts(rows, own_incidents),
         total=len(rows),
         shown=len(shown),
         cards=cards[:FULL_INCIDENTS],
@@ -139,12 +148,12 @@ def _wanted(view: TargetView, target: str, query: str) -> bool:
     return target in ("", view.name) and any(query.lower() in word.lower() for word in words)
 
 
-def _counts(rows: Sequence[TargetRow]) -> dict[str, int]:
+def _counts(rows: Sequence[TargetRow], more: Sequence[Incident]) -> dict[str, int]:
     """Open incidents by level, with the unknown ones apart, and targets by condition."""
     counts = dict.fromkeys(("critical", "warning", "info", "unknown"), 0)
-    for row in rows:
-        for item in row.incidents:
-            counts["unknown" if item.state is State.UNKNOWN else item.severity.word] += 1
+    of_targets = (item for row in rows for item in row.incidents)
+    for item in (*of_targets, *(item for item in more if _told(item))):
+        counts["unknown" if item.state is State.UNKNOWN else item.severity.word] += 1
     targets = {f"targets_{each.value}": sum(row.condition is each for row in rows) for each in Condition}
     return counts | targets
 
@@ -152,9 +161,11 @@ def _counts(rows: Sequence[TargetRow]) -> dict[str, int]:
 # --- incidents --------------------------------------------------------------------------------------------
 
 
-def incident_cards(views: Sequence[TargetView], now: datetime) -> tuple[IncidentCard, ...]:
+def incident_cards(
+    views: Sequence[TargetView], now: datetime, more: Sequence[Incident] = ()
+) -> tuple[IncidentCard, ...]:
     """The worst first, then the oldest; what is part of another open one stands with that one."""
-    shown = [item for view in views for item in view.incidents if _told(item)]
+    shown = [item for item in (*more, *(each for view in views for each in view.incidents)) if _told(item)]
     known = {item.id for item in shown}
     roots = sorted((item for item in shown if item.parent_id not in known), key=_urgency)
     return tuple(

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from alerts.sink_failing import OWN
 from daemon.http import overview as shown
 from daemon.http.api import incident_named
 from daemon.http.sources import Sources
@@ -65,6 +66,7 @@ class Page:
             card=shown.incident_card(item, others, now),
             history=self._sources.history(item.id),
             watched=view is not None,
+            own=item.target == OWN,
         )
         return HTMLResponse(text)
 
@@ -94,7 +96,9 @@ class Page:
 
     def _overview(self, target: str, query: str) -> str:
         board, now = self._sources.board, self._sources.now().utc
-        found = shown.overview(board.targets, board.problems, now, target=target, query=query)
+        found = shown.overview(
+            board.targets, board.problems, now, target=target, query=query, own_incidents=board.incidents
+        )
         return self._render(
             "overview.html",
             root="",

@@ -22,6 +22,7 @@ class SinkStats:
     latency: Latency = field(default_factory=Latency)
     dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
     digesting: bool = False
+    failing: bool = False
 
 
 def about_sinks(sinks: Mapping[str, SinkStats]) -> Sequence[Metric]:
@@ -60,13 +61,19 @@ def _queue(sinks: _Sinks) -> Sequence[Metric]:
         "1 while a digest is to be told before anything is told one by one.",
         labels=["sink"],
     )
+    failing = GaugeMetricFamily(
+        "pgvigil_sink_failing",
+        "1 while the last call to the sink failed in a way that lets it take nothing.",
+        labels=["sink"],
+    )
     for name, sink in sinks:
+        failing.add_metric([name], float(sink.failing))
         digest.add_metric([name], float(sink.digesting))
         since = None if sink.oldest_pending_at is None else sink.oldest_pending_at.timestamp()
         for family, value in ((pending, sink.pending), (parked, sink.parked), (oldest, since)):
             if value is not None:
                 family.add_metric([name], value)
-    return [pending, parked, oldest, digest]
+    return [pending, parked, oldest, digest, failing]
 
 
 def _simpler(sinks: _Sinks) -> Metric:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from alerts.routes import Route
+from alerts.sink_failing import NAME as SINK_FAILING
+from alerts.sink_failing import OWN
 from daemon.settings.errors import Origin, Report, nearest
 from daemon.settings.locate import KeyPath
 from daemon.settings.rulebook import RuleBook
@@ -162,8 +164,8 @@ def _idle_routes(
             labels.setdefault(label, set()).add(value)
     possible = labels | {
         "severity": {"info", "warning", "critical"},
-        "rule": {name for target in targets for name in rules.bind(target)},
-        "target": {target.name for target in targets},
+        "rule": {SINK_FAILING, *(name for target in targets for name in rules.bind(target))},
+        "target": {OWN, *(target.name for target in targets)},
     }
     for index, route in enumerate(routes if targets else ()):
         for key, patterns in route.match.items():

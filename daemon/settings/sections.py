@@ -85,6 +85,12 @@ class DaemonSettings(Section):
     heartbeat_every_s: DurationS = Field(
         60.0, alias="heartbeat_every", ge=10, le=3600, description="How often it gets one."
     )
+    sink_failing_after_s: DurationS = Field(
+        120.0,
+        alias="sink_failing_after",
+        ge=10,
+        description="How long a sink may be out of reach before that is an incident, told through the other sinks.",
+    )
     workers: int = Field(16, ge=1, le=256, description="Threads that poll targets that answer.")
     spare_workers: int = Field(
         64, ge=1, le=1024, description="Threads for targets that connect slowly or do not answer."

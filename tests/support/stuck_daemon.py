@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import daemon.loops
 import daemon.wiring
 from alerts.outbox.courier import Courier
 from daemon.cli import main as pgvigil
@@ -92,8 +93,13 @@ PARTS = {
 
 
 def main(part: str, arguments: list[str]) -> int:
-    for limit in ("LANE_LIMIT_S", "OUTBOX_LIMIT_S", "WRITE_LIMIT_S", "OWN_LIMIT_S"):
-        setattr(daemon.wiring, limit, LIMIT_S)
+    for module, limit in (
+        (daemon.loops, "LANE_LIMIT_S"),
+        (daemon.loops, "OUTBOX_LIMIT_S"),
+        (daemon.wiring, "WRITE_LIMIT_S"),
+        (daemon.wiring, "OWN_LIMIT_S"),
+    ):
+        setattr(module, limit, LIMIT_S)
     after = PARTS[part]()
     start = Daemon.start
 

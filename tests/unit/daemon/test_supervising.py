@@ -10,10 +10,10 @@ from daemon.board import Board, TargetView
 from daemon.clock import Ticker, system_now
 from daemon.health import status_line
 from daemon.lanes.pool import Pool
+from daemon.loops import LANE_LIMIT_S
 from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
 from daemon.systemd import ServiceManager
-from daemon.wiring import LANE_LIMIT_S
 from pgvigil.model.availability import Availability
 from pgvigil.registry import collectors
 from tests.support.destination import Clock
