@@ -6,7 +6,7 @@ from typing import Protocol
 
 from alerts.acknowledging import refused
 from alerts.people import NotAllowedError, People
-from pgvigil.model.action import FEEDBACK, Action, ActionKind, Outcome, Result, fault_of
+from pgvigil.model.action import FEEDBACK, QUIETING, Action, ActionKind, Outcome, Result, fault_of
 from pgvigil.model.incident import Incident, State
 
 
@@ -78,7 +78,7 @@ class Desk:
             action = self._people().admit(action, incident)
         except NotAllowedError as error:
             return Outcome(Result.REFUSED, incident, str(error))
-        if action.kind is ActionKind.SILENCE and self._silence is not None:
+        if action.kind in QUIETING and self._silence is not None:
             return self._silence(action, incident)
         if action.kind in FEEDBACK:
             return self._rate(action, incident)

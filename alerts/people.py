@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pgvigil.model.action import Action, ActionKind, Door
+from pgvigil.model.action import QUIETING, Action, ActionKind, Door
 from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
 
@@ -37,7 +37,7 @@ class People:
             _bear_anybody(action, incident)
             return action
         person = next((one for one in self._people if action.actor.id in one.slack), None)
-        needed = "silence" if action.kind is ActionKind.SILENCE else "act"
+        needed = "silence" if action.kind in QUIETING else "act"
         if person is None:
             raise NotAllowedError(
                 f"you ({action.actor.id}) are not among [[people]] in pgvigil's configuration; nothing was changed"

@@ -1,12 +1,14 @@
-"""Silencing one incident, as an action of somebody."""
+"""Silencing one incident, or expecting what it says, as an action of somebody."""
 
+import glob
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from alerts.acknowledging import refused
 from alerts.silences import LONGEST_S, SilenceRefusedError, Silences
-from pgvigil.model.action import Action, Outcome, Result
+from pgvigil.model.action import Action, ActionKind, Outcome, Result
 from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
 from pgvigil.model.silence import Silence
 
 
@@ -28,12 +30,15 @@ class Quieting:
         refusal = refused(incident)
         if refusal is not None:
             return refusal
+        if action.kind is ActionKind.EXPECTED and incident.severity >= Level.CRITICAL:
+            return Outcome(Result.REFUSED, incident, f"{incident.name} is critical: that is never expected")
         present = self._silences.covering(incident, action.at)
         if present is not None:
             sentence = f"{present.author} was first: {present.name} keeps {incident.name} quiet already"
             return Outcome(Result.ALREADY, incident, sentence)
         try:
-            added = self._silences.add(_silence(action, incident), self._open)
+            made = _expectation if action.kind is ActionKind.EXPECTED else _silence
+            added = self._silences.add(made(action, incident), self._open)
         except SilenceRefusedError as error:
             return Outcome(Result.REFUSED, incident, str(error))
         self._follow()
@@ -51,4 +56,20 @@ def _silence(action: Action, incident: Incident) -> Silence:
         created_at=action.at,
         ends_at=action.at + timedelta(seconds=min(lasts_s, 10 * LONGEST_S)),
         until_resolved=action.for_s is None,
+    )
+
+
+def _expectation(action: Action, incident: Incident) -> Silence:
+    """Of this fault, also when it comes again, for as long as it is no worse than it is now."""
+    about = {"rule": incident.rule, "target": incident.target, "subject": incident.subject}
+    if incident.database is not None:
+        about["database"] = incident.database
+    return Silence(
+        id=0,
+        match=tuple((key, glob.escape(value)) for key, value in about.items()),
+        author=action.actor.name,
+        reason=action.note or f"expected, as {incident.name} says",
+        created_at=action.at,
+        ends_at=action.at + timedelta(seconds=LONGEST_S),
+        worst=incident.severity,
     )

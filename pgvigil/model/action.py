@@ -32,10 +32,12 @@ class ActionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     UNACKNOWLEDGE = "unacknowledge"
     SILENCE = "silence"
+    EXPECTED = "expected"
     USEFUL = "useful"
     NOISE = "noise"
 
 
+QUIETING = (ActionKind.SILENCE, ActionKind.EXPECTED)
 FEEDBACK = (ActionKind.USEFUL, ActionKind.NOISE)
 
 

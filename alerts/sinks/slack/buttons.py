@@ -3,6 +3,7 @@
 from alerts.sinks.slack.blocks import Block
 from pgvigil.model.action import ActionKind, fault_of
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
 
 _FOR = (("1 hour", "1h"), ("4 hours", "4h"), ("24 hours", "24h"))
 UNTIL_RESOLVED = "resolved"
@@ -17,6 +18,8 @@ def buttons(incident: Incident) -> list[Block]:
         elements.append(_acknowledge(incident))
         if not incident.silenced_by:
             elements.append(_silence())
+            if incident.severity < Level.CRITICAL:
+                elements.append(_button(ActionKind.EXPECTED, "Expected"))
     elements += [_button(ActionKind.USEFUL, "Useful"), _button(ActionKind.NOISE, "Noise")]
     block_id = f"pgvigil:{incident.id}:{fault_of(incident)}:{incident.version}"
     return [{"type": "actions", "block_id": block_id, "elements": elements}]

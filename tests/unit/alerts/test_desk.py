@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from alerts.actions import Desk
 from alerts.people import People, Person
 from alerts.quieting import Quieting
 from alerts.silences import Silences
-from pgvigil.model.action import Action, ActionKind, Actor, Door, Outcome, Result, fault_of
-from pgvigil.model.incident import Incident, State
+from pgvigil.model.action import Action, ActionKind, Actor, Door, Feedback, Outcome, Result, fault_of
+from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.level import Level
 from pgvigil.store import Store
+from tests.support.views import incident
 from tests.unit.sinks.samples import NOW, pile_up, resolved
 
 ANA = Person("ana", frozenset({"U1"}), frozenset({"act", "silence"}))
@@ -132,6 +134,45 @@ def test_a_silence_has_author_reason_and_end_and_the_second_one_hears_who_was_fi
     assert silence.ends_at - silence.created_at == timedelta(hours=1)
     assert silence.match == (("incident", "INC-412"),)
     assert world.followed == 1
+
+
+def test_what_is_expected_is_quiet_when_it_comes_again_and_heard_when_it_is_worse(store: Store) -> None:
+    """A subject with brackets and stars in it means itself."""
+    fault = pile_up(severity=Level.WARNING, subject="table public.[a]*")
+    world = World(store, fault, ANA)
+    assert world.press(ActionKind.EXPECTED).result is Result.DONE
+    quiet = [
+        world.silences.covering(one, NOW) is not None
+        for one in (
+            fault,
+            replace(fault, id=500),
+            replace(fault, severity=Level.CRITICAL),
+            replace(fault, subject="table public.ab"),
+            replace(fault, target="billing"),
+            replace(fault, database="other"),
+        )
+    ]
+    assert quiet == [True, True, False, False, False, False]
+    (silence,) = world.silences.all
+    assert (silence.reason, silence.ends_at - NOW) == ("expected, as INC-412 says", timedelta(days=7))
+
+
+def test_what_is_critical_is_never_expected(store: Store) -> None:
+    world = World(store, pile_up(), ANA)
+    assert world.press(ActionKind.EXPECTED).result is Result.REFUSED
+    assert world.silences.all == ()
+
+
+def test_of_each_person_the_last_word_on_an_incident_is_reported(store: Store) -> None:
+    (item,) = store.incidents.commit((Transition("opened", None, incident(id=0)),), ())
+    said = [("ana", "noise"), ("ana", "useful"), ("bob", "noise")]
+    for number, (who, kind) in enumerate(said):
+        at = NOW + timedelta(seconds=number)
+        actor = Actor(who, Door.SLACK)
+        note = Action(id=str(number), kind=ActionKind(kind), incident_id=item.id, actor=actor, at=at)
+        store.incidents.note(note)
+    assert store.incidents.verdict(item.id, "ana") is ActionKind.USEFUL
+    assert list(store.incidents.feedback()) == [Feedback(item.rule, 1, 1, 1)]
 
 
 def test_a_message_of_an_older_store_changes_nothing_in_this_one(store: Store) -> None:

@@ -28,6 +28,7 @@ from daemon.demo.fake_slack import TOKEN, FakeSlack
 from daemon.demo.fake_slack_validate import check_content
 from pgvigil.model.action import Action, ActionKind, Door, Outcome, Result, fault_of
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.level import Level
 from pgvigil.receiver import NotGenuineError
 from tests.support.polling import poll
 from tests.support.slack_socket import SlackSocket, actions_of, press
@@ -111,6 +112,14 @@ def test_buttons_stand_above_the_last_line_and_slack_takes_them(tier: Tier) -> N
 def test_who_acknowledged_can_give_it_back_and_what_is_silenced_is_not_silenced_again() -> None:
     taken = pile_up(acknowledged_by="ana", silenced_by="SIL-1")
     assert [one["action_id"] for one in block(taken)["elements"]] == ["unacknowledge", "useful", "noise"]
+
+
+def test_what_is_critical_cannot_be_expected() -> None:
+    offered = [one["action_id"] for one in block(pile_up(severity=Level.WARNING))["elements"]]
+    assert ("expected" in offered, "expected" in [one["action_id"] for one in block()["elements"]]) == (
+        True,
+        False,
+    )
 
 
 def test_of_what_is_over_people_can_say_whether_it_was_of_use() -> None:
