@@ -16,7 +16,8 @@ _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 class SlackSocket:
     """`connections` counts those that were made; `acknowledged` has the ids of envelopes that were."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, greets: bool = True) -> None:
+        self.greets = greets
         self._deaf: socket.socket | None = None
         self.connections = 0
         self.acknowledged: list[str] = []
@@ -67,7 +68,8 @@ class SlackSocket:
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
             )
-            connection.sendall(_frame(_TEXT, b'{"type": "hello", "num_connections": 1}'))
+            if self.greets:
+                connection.sendall(_frame(_TEXT, b'{"type": "hello", "num_connections": 1}'))
             self._present = connection
             self.connections += 1
             while True:

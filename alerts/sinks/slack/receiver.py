@@ -92,12 +92,15 @@ class SlackReceiver:
         return True
 
     def _work(self, act: Callable[[Action], Outcome]) -> None:
-        while not self._stopping.is_set():
+        """Until stopped, and then what was taken: Slack does not send it again."""
+        while True:
             try:
                 press = self._waiting.get(timeout=_TURN_S)
             except Empty:
-                continue
-            self._do(press, act)
+                if self._stopping.is_set():
+                    return
+            else:
+                self._do(press, act)
 
     def _do(self, press: Press, act: Callable[[Action], Outcome]) -> None:
         try:

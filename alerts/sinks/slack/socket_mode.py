@@ -120,7 +120,7 @@ class Socket:
     def _listen(self, hear: Callable[[object], bool]) -> str:
         """Hears until the connection is no good, and says why."""
         session = _Session(self._open_url(), self._name, hear)
-        pinged_mono_s = time.monotonic()
+        began_mono_s = pinged_mono_s = time.monotonic()
         try:
             while not self._stopping.wait(_TURN_S):
                 now_s = self._turned_mono_s = time.monotonic()
@@ -128,6 +128,8 @@ class Socket:
                     return session.over
                 if now_s - session.heard_mono_s > self._limits.deaf_s:
                     return f"it heard nothing for {self._limits.deaf_s:g} s"
+                if not session.greeted and now_s - began_mono_s > self._limits.deaf_s:
+                    return "Slack did not say hello"
                 if now_s - pinged_mono_s >= self._limits.ping_s:
                     pinged_mono_s = now_s
                     session.ping()
@@ -143,6 +145,7 @@ class _Session:
         self._name = name
         self._hear = hear
         self._why = ""
+        self.greeted = False  # one that answers pings and was never greeted gets no presses
         self._state = ConnectionState()  # type: ignore[no-untyped-call] # slack-sdk leaves it untyped
         self._connection = Connection(
             url,
@@ -198,7 +201,9 @@ class _Session:
         try:
             envelope = json.loads(text)
             kind, key = envelope.get("type"), envelope.get("envelope_id")
-            if kind == "disconnect":
+            if kind == "hello":
+                self.greeted = True
+            elif kind == "disconnect":
                 self._why = "Slack asked for another connection"
             elif isinstance(key, str) and (kind != "interactive" or self._hear(envelope.get("payload"))):
                 self._connection.send(json.dumps({"envelope_id": key}))

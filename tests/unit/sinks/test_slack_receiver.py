@@ -279,6 +279,22 @@ def test_a_connection_that_went_deaf_is_rebuilt_and_a_press_that_comes_again_is_
     assert desk[0].id == desk[1].id, "so that the desk does it once"
 
 
+def test_a_connection_that_only_answers_pings_is_given_up(slack: FakeSlack, tmp_path: Path) -> None:
+    with SlackSocket(greets=False) as link:
+        slack.socket_url = link.url
+        with receiver(slack, tmp_path, Pressed()):
+            poll(lambda: link.connections > 1, 8, message="another connection")
+
+
+def test_what_was_taken_is_done_also_when_it_stops(slack: FakeSlack, tmp_path: Path) -> None:
+    desk = Pressed()
+    with receiver(slack, tmp_path, desk) as hears:
+        for stamp in ("1.1", "1.2", "1.3"):
+            body = form(press(block(), "acknowledge", stamp=stamp))
+            hears.take(signed(body), body)
+    assert len(desk) == 3
+
+
 @pytest.mark.parametrize("farewell", ["hangs up", "asks to leave"])
 def test_a_connection_that_slack_ends_is_built_anew(
     farewell: str, slack: FakeSlack, link: SlackSocket, tmp_path: Path
