@@ -58,7 +58,7 @@ class WebhookParams(HttpParams):
         if bool(self.url) == (self.url_file is not None):
             raise ValueError("give exactly one of url and url_file")
         if self.template_file is not None:
-            template_from(self.template_file)
+            tried(template_from(self.template_file))
         return self
 
 
@@ -76,6 +76,56 @@ def template_from(path: Path) -> Template:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ValueError(f"template_file cannot be read: {reason}") from None
+
+
+def tried(template: Template) -> None:
+    """Raises ValueError when it cannot be rendered from a message that has everything."""
+    try:
+        template.render(_SAMPLE)
+    except Exception as error:  # noqa: BLE001 - a template calls what it likes
+        raise ValueError(f"template_file fails: {_reason(error)}") from None
+
+
+class _Whatever(dict[str, str]):
+    """Has every key: which figures and labels there are differs from incident to incident."""
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+_SAMPLE: Mapping[str, Any] = {
+    "version": int(VERSION),
+    "event": "fired",
+    "incident_version": 1,
+    "idempotency_key": "pgvigil-0123456789abcdef-INC-1-post",
+    "possible_duplicate_of": None,
+    "page": "https://pgvigil.example/incidents/INC-1",
+    "header": "a header",
+    "incident": {
+        **dict.fromkeys(("subject", "title", "summary", "impact", "cause"), "some text"),
+        "name": "INC-1",
+        "rule": "blocking_chain",
+        "target": "shop",
+        "database": "shop",
+        "state": "firing",
+        "severity": "critical",
+        "peak": "critical",
+        "marks": ["acknowledged"],
+        "labels": _Whatever(team="payments"),
+        "since": "2026-01-01T00:00:00+00:00",
+        "evaluated_at": "2026-01-01T00:00:00+00:00",
+        "resolved_at": None,
+        "value": 1.0,
+        "figures": _Whatever({"Longest wait": "4m12s"}),
+        "evidence": [{"title": "a title", "text": "a text"}],
+        "steps": [{"text": "a step", "sql": "SELECT 1"}],
+        "notes": ["a note"],
+    },
+}
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__} ({one_line(str(error))})"
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -142,7 +192,7 @@ class WebhookSink(Blind):
         try:
             return self._template.render(json.loads(message)).encode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001 - a template calls what it likes: it is people's to mend
-            words = f"the template fails: {type(error).__name__} ({one_line(str(error))})"
+            words = f"the template fails: {_reason(error)}"
             raise DeliveryError(DeliveryFailure.MISCONFIGURED, words) from None
 
     def _post(self, body: bytes, key: str, *, creates: bool) -> None:

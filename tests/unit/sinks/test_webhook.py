@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from alerts.sinks import webhook
 from alerts.sinks.webhook import SINK
 from daemon.cli.notify import send_test
 from daemon.clock import system_now
@@ -102,14 +103,39 @@ def test_a_template_that_cannot_be_read_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ nothing.here }}", "{{ ''.__class__.__mro__ }}", "{{ incident.name() }}", "{{ 1 / 0 }}"]
+    "template",
+    [
+        "{{ nothing.here }}",
+        "{{ incident.nothing }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ incident.name() }}",
+        "{{ 1 / 0 }}",
+    ],
 )
-def test_a_template_that_fails_sends_nothing_and_is_for_people_to_mend(
-    usual: Receiver, tmp_path: Path, template: str
+def test_a_template_that_can_never_be_rendered_is_refused_with_the_configuration(
+    tmp_path: Path, template: str
 ) -> None:
+    with pytest.raises(ValidationError, match="template_file fails"):
+        made(SINK, url="http://127.0.0.1:1", template_file=written(tmp_path, "body.j2", template))
+
+
+def test_a_template_that_fails_on_one_incident_sends_nothing_and_is_for_people_to_mend(
+    usual: Receiver, tmp_path: Path
+) -> None:
+    """Which figures and labels there are is no fault of the configuration."""
+    template = "{{ incident.figures['No such figure'] }} {{ incident.labels.team }}"
     path = written(tmp_path, "body.j2", template)
     assert failure(to_webhook(usual.url, tmp_path, template_file=path))[0] == "misconfigured"
     assert usual.asked == []
+
+
+def test_the_message_that_a_template_is_tried_with_has_what_real_ones_have(
+    usual: Receiver, tmp_path: Path
+) -> None:
+    perform(to_webhook(usual.url, tmp_path), act(), pile_up())
+    (real,) = told(usual)
+    assert real.keys() == webhook._SAMPLE.keys()
+    assert real["incident"].keys() == webhook._SAMPLE["incident"].keys()
 
 
 def test_secrets_come_from_files_and_are_read_again_when_refused(usual: Receiver, tmp_path: Path) -> None:
