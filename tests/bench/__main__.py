@@ -1,6 +1,7 @@
 """All promises in one table. Exits with 1 when one does not hold.
 
-python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, page, cost; fleet takes a quarter of an hour
+python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, page, cost; fleet takes a quarter of an hour;
+                                      alertmanager needs one of those installed
 """
 
 import importlib
