@@ -1,6 +1,7 @@
 """Fixtures: real servers and fresh databases. See tests/support for the helpers."""
 
 import platform
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,12 @@ from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
 from tests.support import disks, frozen, poolers, reporting, servers
 from tests.support.vitals import Vitals
+
+
+def pytest_configure() -> None:
+    """A script that starts the tests in its background has them ignore SIGINT, and so would all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
