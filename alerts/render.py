@@ -76,7 +76,7 @@ def view(
         figures=_figures(incident),
         cause=_line(incident.evidence.cause, 800),
         notes=tuple(_line(note, 300) for note in incident.evidence.notes),
-        context=_context(incident, possible_duplicate_of),
+        context=_context(incident, delivery, possible_duplicate_of),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
         mention=_called(incident, delivery, told),
     )
@@ -234,11 +234,14 @@ def _ladder(incident: Incident) -> str:
     return f"{incident.severity.word} (was {incident.peak.word})"
 
 
-def _context(incident: Incident, possible_duplicate_of: datetime | None) -> tuple[str, ...]:
+def _context(
+    incident: Incident, delivery: Delivery, possible_duplicate_of: datetime | None
+) -> tuple[str, ...]:
     parent = f"INC-{incident.parent_id}" if incident.parent_id is not None else None
     lines = [f"Belongs to {parent}"] if parent and not incident.suppressed_by else []
     marks = (("Acknowledged by", incident.acknowledged_by), ("Silenced by", incident.silenced_by))
     lines += [f"{words} {_line(who, 80)}" for words, who in marks if who]
+    lines += [_line(delivery.why, 200)] * bool(delivery.why)
     lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
         incident.labels
     )

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from alerts.hours import Quiet, quiet_until
 from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
 from pgvigil.problems import Problem
@@ -36,6 +38,7 @@ class Route:
     sinks: tuple[str, ...]
     mention: str = ""
     go_on: bool = False  # `continue`: the routes below are looked at as well
+    quiet: tuple[Quiet, ...] = ()
 
     def matches(self, incident: Incident) -> bool:
         return not self.mismatch(incident)
@@ -52,6 +55,14 @@ class Route:
                     f"{key} is {json.dumps(value)}, and it asks for {' or '.join(map(json.dumps, patterns))}"
                 )
         return ""
+
+    def quiet_until(self, incident: Incident, now: datetime) -> datetime | None:
+        """When its sinks may hear of what is new; None where that is now."""
+        return quiet_until(self.quiet, incident, now)
+
+    def quiet_by(self, incident: Incident, now: datetime) -> tuple[Quiet, ...]:
+        """The hours that keep it quiet now."""
+        return tuple(one for one in self.quiet if one.concerns(incident) and one.schedule.during(now))
 
 
 def described(incident: Incident) -> dict[str, str]:
@@ -89,15 +100,27 @@ def path(incident: Incident, routes: Sequence[Route]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def taken(incident: Incident, routes: Sequence[Route]) -> tuple[Route, ...]:
+    """The routes that are taken."""
+    return tuple(step.route for step in path(incident, routes) if step.taken)
+
+
 def recipients(incident: Incident, routes: Sequence[Route]) -> tuple[Recipient, ...]:
     """The sinks of the routes that are taken, and whom these call there."""
     mentions: dict[str, list[str]] = {}
-    for route in (step.route for step in path(incident, routes) if step.taken):
+    for route in taken(incident, routes):
         for sink in route.sinks:
             called = mentions.setdefault(sink, [])
             if route.mention and route.mention not in called:
                 called.append(route.mention)
     return tuple(Recipient(sink, " ".join(called)) for sink, called in mentions.items())
+
+
+def muted_until(incident: Incident, sink: str, routes: Sequence[Route], now: datetime) -> datetime | None:
+    """When the sink may be told what is new of it; None where that is now: no route leads there, or one is not quiet."""
+    ends = [route.quiet_until(incident, now) for route in taken(incident, routes) if sink in route.sinks]
+    known = [end for end in ends if end is not None]
+    return min(known) if known and len(known) == len(ends) else None
 
 
 class Router:
@@ -114,6 +137,15 @@ class Router:
         self._everyone = tuple(Recipient(sink, "") for sink in sinks)
         self._report = report
         self._reported = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything depends on the time."""
+        return any(route.quiet for route in self._routes)
+
+    def muted_until(self, incident: Incident, sink: str, now: datetime) -> datetime | None:
+        """See `muted_until`."""
+        return muted_until(incident, sink, self._routes, now)
 
     def __call__(self, incident: Incident) -> tuple[Recipient, ...]:
         found = recipients(incident, self._routes)

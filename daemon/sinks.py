@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from alerts.outbox.hooks import Muted, never
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.worker import OutboxWorker
 from daemon.clock import Now
@@ -35,8 +36,15 @@ class Outboxes:
     """By the sink's name. What readers see is replaced as a whole, so that they need no lock."""
 
     def __init__(
-        self, store: Store, now: Now, owed: Owed, looked: Callable[[], bool], setup: OwnSetup
+        self,
+        store: Store,
+        now: Now,
+        owed: Owed,
+        looked: Callable[[], bool],
+        setup: OwnSetup,
+        muted: Muted = never,
     ) -> None:
+        self._muted = muted
         self._store = store
         self._now = now
         self._owed = owed
@@ -120,6 +128,7 @@ class Outboxes:
             limits,
             settled=self._looked,
             noted=lambda problems: self._note(name, worker, problems),
+            muted=self._muted,
         )
         return Outbox(worker, made_of)
 

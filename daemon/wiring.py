@@ -8,7 +8,6 @@ import structlog
 from alerts.actions import Desk
 from alerts.people import People
 from alerts.quieting import Quieting
-from alerts.routes import Recipient, Router
 from alerts.silences import Silences
 from alerts.sink_failing import OWN
 from daemon import logs
@@ -38,6 +37,8 @@ from daemon.owed import Owed
 from daemon.receivers import Receivers
 from daemon.reload import Changes, LastReload, changes
 from daemon.remembering import Remembering
+from daemon.routing import LOOK_S as ROUTES_S
+from daemon.routing import Routing
 from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
@@ -98,13 +99,13 @@ class Daemon:
             self._silences = Silences(self._store.silences)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
-            self._outboxes = Outboxes(self._store, now, self._owed, looked, self._setup)
+            self._routing = Routing(settings, self._setup, self._store, now)
+            self._outboxes = Outboxes(self._store, now, self._owed, looked, self._setup, self._routing.muted)
             self._heartbeat = Heartbeat(self._store, now, settings.daemon.digest_after_s)
             boxes = self._outboxes.prepare(settings)
             undo.callback(self._outboxes.discard, boxes)
             self._workers = self._build_workers()
             self._settling = Once(self._workers.connects, self._owed.settle)
-            self._router = self._routing(settings)
             self._ticker = Ticker(now)
             self._remembering = Remembering(self._store, self._workers.connects, lambda: self._fleet.memories)
             self._fleet = Fleet(self._grounds(limits))
@@ -151,6 +152,8 @@ class Daemon:
         Descriptors(self.board, self._workers.connects).start(self._ticker)
         look = Once(self._workers.connects, self._itself.look)
         self._ticker.every("sinks", LOOK_S, look.submit, first_after_s=LOOK_S)
+        timed = Once(self._workers.connects, lambda: self._routing.look(self._open, self._outboxes.wake))
+        self._ticker.every("routes", ROUTES_S, timed.submit)
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(
@@ -172,7 +175,7 @@ class Daemon:
             self._people = People(settings.people)
             self._receivers.replace(receiving)
             self._hosts = _hosts(settings.daemon)
-            self._router = self._routing(settings)
+            self._routing.configure(settings)
             self._fleet.apply(settings, targets)
             self._fleet.catch_up()
             self._itself.configure(settings.daemon.sink_failing_after_s)
@@ -270,7 +273,7 @@ class Daemon:
             store=self._store.incidents,
             queues=self._store.deliveries.stats,
             sinks=lambda: self._outboxes.workers,
-            route=self._route,
+            route=self._routing.route,
             committed=self._committed,
             silenced=self._silences.covering,
         )
@@ -291,14 +294,10 @@ class Daemon:
             store=self._store,
             owed=self._owed,
             memory=self._remembering.memory,
-            route=self._route,
+            route=self._routing.route,
             committed=self._committed,
             silenced=self._silences.covering,
         )
-
-    def _routing(self, settings: Settings) -> Router:
-        self._setup.note("routes", ())  # what matches none is seen as incidents come
-        return Router(settings.routes, tuple(settings.sinks), lambda one: self._setup.note("routes", [one]))
 
     def _loops(self) -> list[Loop]:
         lanes = [lane for one in self._fleet.watched.values() for lane in one.target.lanes]
@@ -328,9 +327,6 @@ class Daemon:
         )
 
     # --- while it runs ----------------------------------------------------------------------------------
-
-    def _route(self, incident: Incident) -> Sequence[Recipient]:
-        return self._router(incident)
 
     def _act(self, target: str, action: Action) -> Outcome | None:
         return self._itself.act(action) if target == OWN else self._fleet.act(target, action)

@@ -15,6 +15,7 @@ nothing; both are still edited, so that no message goes on telling what is no lo
 - One that can edit but not reply is edited for an end, and gets a new POST of worse and reopened.
 - A message that was deleted is posted anew, unless it told the end.
 - What a digest told first is posted in its thread; the end is heard there even if it is suppressed by then.
+- What is muted at a destination by its routes is, there, as if it were suppressed: its end is heard where it was told.
 - An act in flight may have arrived: people may have seen what it told, and what follows must fit both cases.
 """
 
@@ -24,30 +25,44 @@ from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 
 
-def acts(incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: bool) -> tuple[Act, ...]:
+def acts(
+    incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: bool, muted: bool = False
+) -> tuple[Act, ...]:
     """The calls to make, in order. None means that the row is settled as it is."""
     if incident.state is State.PENDING:
         return ()
     maybe = possibly_seen(delivery)
+    quiet = muted or _quiet(incident)
     if not maybe:
-        return _first(incident)
+        return _first(incident, quiet=quiet)
     told = _worth_hearing(incident, maybe)
-    heard = None if _withheld(incident, told) else told
+    heard = None if _withheld(incident, told, quiet=quiet) else told
     if delivery.seen_state is None:  # the first message may have arrived, or not: no other state is safe
         return (_act(ActKind.POST, incident, heard),)
     if not can_edit:
         return (_act(ActKind.POST, incident, heard),) if heard else ()
     if not delivery.remote:
-        return _anew(incident, delivery, heard)
+        return _anew(incident, delivery, heard, quiet=quiet)
     return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, can_reply=can_reply))
 
 
-def missed(incident: Incident, delivery: Delivery) -> bool:
+def missed(incident: Incident, delivery: Delivery, *, muted: bool = False) -> bool:
     """Whether nobody there will hear of it, because it ended before they could be told. What is quiet is not missed."""
-    return incident.state is State.RESOLVED and not possibly_seen(delivery) and not _quiet(incident)
+    quiet = muted or _quiet(incident)
+    return incident.state is State.RESOLVED and not possibly_seen(delivery) and not quiet
 
 
-def shown(incident: Incident, delivery: Delivery, done: tuple[Act, ...]) -> Seen | None:
+def unheard(incident: Incident, delivery: Delivery) -> bool:
+    """Whether people there are still to hear something of what goes on now, and nothing keeps it quiet everywhere."""
+    if incident.state not in (State.FIRING, State.UNKNOWN) or _quiet(incident):
+        return False
+    maybe = possibly_seen(delivery)
+    return not maybe or _worth_hearing(incident, maybe) is not None
+
+
+def shown(
+    incident: Incident, delivery: Delivery, done: tuple[Act, ...], *, muted: bool = False
+) -> Seen | None:
     """What people have seen once `done` is done.
 
     What was worth hearing and was withheld counts as not yet seen: it is heard when the silence ends.
@@ -58,21 +73,21 @@ def shown(incident: Incident, delivery: Delivery, done: tuple[Act, ...]) -> Seen
     if not done:
         return last
     told = _worth_hearing(incident, possibly_seen(delivery))
-    if told is not Told.RESOLVED and _withheld(incident, told):
+    if told is not Told.RESOLVED and _withheld(incident, told, quiet=muted or _quiet(incident)):
         return last
     return Seen(incident.state, incident.severity)
 
 
-def _first(incident: Incident) -> tuple[Act, ...]:
+def _first(incident: Incident, *, quiet: bool) -> tuple[Act, ...]:
     missed = incident.state is State.RESOLVED and incident.peak < Level.CRITICAL
-    return () if missed or _quiet(incident) else (_act(ActKind.POST, incident),)
+    return () if missed or quiet else (_act(ActKind.POST, incident),)
 
 
-def _anew(incident: Incident, delivery: Delivery, heard: Told | None) -> tuple[Act, ...]:
+def _anew(incident: Incident, delivery: Delivery, heard: Told | None, *, quiet: bool) -> tuple[Act, ...]:
     """There is no message to edit: it was deleted, or only a digest has told of the incident."""
     in_doubt = bool(delivery.maybe_seen)
     over = incident.state is State.RESOLVED and heard is None
-    if not in_doubt and (over or (_quiet(incident) and not (delivery.thread and heard))):
+    if not in_doubt and (over or (quiet and not (delivery.thread and heard))):
         return ()
     return (_act(ActKind.POST, incident, heard),)
 
@@ -94,10 +109,10 @@ def _quiet(incident: Incident) -> bool:
     return bool(incident.suppressed_by or incident.silenced_by)
 
 
-def _withheld(incident: Incident, told: Told | None) -> bool:
+def _withheld(incident: Incident, told: Told | None, *, quiet: bool) -> bool:
     if told is Told.RESOLVED:
         return bool(incident.silenced_by)
-    return told is not None and _quiet(incident)
+    return told is not None and quiet
 
 
 def _aloud(incident: Incident, told: Told | None, *, can_reply: bool) -> tuple[Act, ...]:

@@ -14,6 +14,7 @@ from alerts.outbox.acts import acts, missed, shown
 from alerts.outbox.aftermath import Aftermath, after_failure, look_failed, without_act
 from alerts.outbox.gate import Gate
 from alerts.outbox.herald import Hands, Herald
+from alerts.outbox.hooks import Muted, Noted, ignored, never
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
 from alerts.outbox.seen import in_flight
@@ -29,7 +30,6 @@ from pgvigil.model.delivery import (
 from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
-from pgvigil.problems import Problem
 from pgvigil.store import Store, StoreError
 
 T = TypeVar("T")
@@ -37,19 +37,8 @@ T = TypeVar("T")
 _CLOCK_STEP_S = 2.0
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the worker was told to stop
-    """There is no more time. What is under way is taken up at the next start."""
-
-
-Noted = Callable[[tuple[Problem, ...]], None]
-
-
-def ignored(_problems: tuple[Problem, ...]) -> None:
-    """Nobody wants to hear what is wrong with the set-up."""
-
-
 class Courier:
-    """`pause` waits that many seconds, or raises Interrupted. `settled` is when a digest may be told."""
+    """`muted` says whether a sink is to hear nothing new of an incident for now. `pause` waits that many seconds, or raises Interrupted. `settled` is when a digest may be told."""
 
     def __init__(
         self,
@@ -63,8 +52,10 @@ class Courier:
         pause: Callable[[float], None],
         settled: Callable[[], bool] = lambda: True,
         noted: Noted = ignored,
+        muted: Muted = never,
     ) -> None:
         self._name = name
+        self._muted = muted
         self._noted = noted
         self._check_at_s = clock().mono_s
         self._checked_with = 0  # failures that people must mend, when the set-up was last looked at
@@ -90,6 +81,7 @@ class Courier:
             gate=self._gate,
             hands=Hands(clear=self._clear, save=self._save, works=self._works_again),
             settled=settled,
+            muted=self._is_muted,
         )
 
     @property
@@ -194,15 +186,19 @@ class Courier:
             if looked is None:
                 return
             row, doubt = looked
-        todo = acts(incident, row, can_edit=self._sink.can_edit, can_reply=self._sink.can_reply)
+        muted, sink = self._is_muted(incident), self._sink
+        todo = acts(incident, row, can_edit=sink.can_edit, can_reply=sink.can_reply, muted=muted)
         if todo:
-            self._tell(row, incident, todo, doubt, moment)
+            self._tell(row, incident, todo, doubt, moment, muted=muted)
         else:
-            self._settle_silently(row, incident)
+            self._settle_silently(row, incident, muted=muted)
 
-    def _settle_silently(self, row: Delivery, incident: Incident) -> None:
+    def _is_muted(self, incident: Incident) -> bool:
+        return self._muted(incident, self._name, self._clock().utc)
+
+    def _settle_silently(self, row: Delivery, incident: Incident, *, muted: bool) -> None:
         """Nothing is to be told. What was in doubt stays in doubt, for the next version."""
-        if missed(incident, row):
+        if missed(incident, row, muted=muted):
             self._record.never_told(incident)
         settled = replace(
             row,
@@ -215,14 +211,21 @@ class Courier:
         self._deliveries.put_back(row, settled)
 
     def _tell(
-        self, row: Delivery, incident: Incident, todo: tuple[Act, ...], doubt: Delivery | None, moment: Moment
+        self,
+        row: Delivery,
+        incident: Incident,
+        todo: tuple[Act, ...],
+        doubt: Delivery | None,
+        moment: Moment,
+        *,
+        muted: bool,
     ) -> None:
         told: Delivery | None = row
         for act in todo:
             told = None if told is None else self._perform(told, incident, act, doubt)
         if told is None:
             return
-        seen, done = shown(incident, row, todo), told
+        seen, done = shown(incident, row, todo, muted=muted), told
         self._save(
             lambda: self._deliveries.settle(
                 done,

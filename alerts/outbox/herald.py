@@ -16,6 +16,7 @@ from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
 from pgvigil.model.delivery import CannotLookError, Delivery, DeliveryError, DeliveryFailure
 from pgvigil.model.digest import Digest, DigestDelivery, DigestStatus, Sight
+from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store.digests import Digests
@@ -39,7 +40,9 @@ class Hands:
 
 
 class Herald:
-    """Of one destination; called by its courier, in its thread. `settled` says that all was looked at once."""
+    """Of one destination; called by its courier, in its thread. `settled` says that all was looked at once; what is
+    `muted` there is in no digest.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Herald:
         gate: Gate,
         hands: Hands,
         settled: Callable[[], bool],
+        muted: Callable[[Incident], bool],
     ) -> None:
         self._name = name
         self._sink = sink
@@ -63,6 +67,7 @@ class Herald:
         self._gate = gate
         self._hands = hands
         self._settled = settled
+        self._muted = muted
         self._settle_until_s = clock().mono_s + limits.settle_s
         self.digesting = False  # there is a digest to tell
         self.waiting = False  # nothing is to be sent before all was looked at
@@ -117,7 +122,7 @@ class Herald:
         if self._broken:
             self._give_up(row, doubt, "the sink cannot tell a digest")
             return 0.0
-        standing = self._digests.standing(self._name)
+        standing = [pair for pair in self._digests.standing(self._name) if not self._muted(pair[0])]
         waits_s = self._clear_doubts(row, [delivery for _, delivery in standing], moment)
         if waits_s is not None:
             return waits_s

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from alerts.outbox.courier import Courier, Interrupted, Noted, ignored
+from alerts.outbox.courier import Courier
+from alerts.outbox.hooks import Interrupted, Muted, Noted, ignored, never
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import OnEvent, OutboxStats, Record, log_event
 from alerts.sink_failing import Trouble
@@ -22,7 +23,7 @@ class OutboxWorker:
     `wake` after every commit; between, it sleeps until the next row is to be tried again. The settings of
     `limits` that pace the calls fit Slack; a local sink may have `between_calls_s` 0. `settled` says that
     everything was looked at once since the start: after a pause nothing is sent before. `noted` hears what is
-    wrong with the sink's set-up, each time that it was looked at.
+    wrong with the sink's set-up, each time that it was looked at. `muted` see `Courier`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class OutboxWorker:
         *,
         settled: Callable[[], bool] = lambda: True,
         noted: Noted = ignored,
+        muted: Muted = never,
         on_event: OnEvent = log_event,
     ) -> None:
         self.name = name
@@ -52,6 +54,7 @@ class OutboxWorker:
             pause=self._pause,
             settled=settled,
             noted=noted,
+            muted=muted,
         )
         self._wake = threading.Event()
         self._stop = threading.Event()

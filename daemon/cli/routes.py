@@ -1,11 +1,12 @@
 """`pgvigil routes`: who would hear of it?"""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from alerts.routes import Recipient, Router, Step, path
+from alerts.routes import Recipient, Router, Step, muted_until, path
 from daemon.cli.common import (
     DEFAULT_CONFIG,
     AsJson,
@@ -16,6 +17,7 @@ from daemon.cli.common import (
     print_json,
 )
 from daemon.clock import system_now
+from daemon.jsonable import stamp
 from daemon.settings import Settings, TargetSettings
 from daemon.settings.errors import nearest
 from pgvigil.model.incident import Incident, State
@@ -36,6 +38,9 @@ def show_path(
     target: Annotated[str, typer.Option(help="Its target.")],
     severity: Annotated[str, typer.Option(help="The worst that it has been.")] = "critical",
     database: Annotated[str | None, typer.Option(help="Its database, where it has one.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When, such as 2026-12-24T22:30+01:00; UTC without an offset; now.")
+    ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     json: AsJson = False,
 ) -> None:
@@ -45,18 +50,36 @@ def show_path(
     """
     settings = load_settings(config)
     (found,) = chosen_targets(settings, target)
-    incident = _incident(settings, found, rule, _level(severity), database)
+    now = _moment(at)
+    incident = _incident(settings, found, rule, _level(severity), database, now)
     steps = path(incident, settings.routes)
     recipients = Router(settings.routes, tuple(settings.sinks), lambda _problem: None)(incident)
     if json:
         print_json(
             {
-                "routes": [step_object(place, step) for place, step in enumerate(steps, 1)],
-                "recipients": [one._asdict() for one in recipients],
+                "routes": [step_object(place, step, incident, now) for place, step in enumerate(steps, 1)],
+                "recipients": [
+                    one._asdict() | {"muted_until": stamp(_muted(incident, one, settings, now))}
+                    for one in recipients
+                ],
             }
         )
     else:
-        typer.echo("\n".join(_lines(incident, steps, recipients)))
+        typer.echo("\n".join(_lines(incident, steps, recipients, settings, now)))
+
+
+def _moment(at: str | None) -> datetime:
+    try:
+        given = system_now().utc if at is None else datetime.fromisoformat(at)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--at {at!r} is no time; write one such as 2026-12-24T22:30+01:00"
+        ) from None
+    return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _muted(incident: Incident, one: Recipient, settings: Settings, now: datetime) -> datetime | None:
+    return muted_until(incident, one.sink, settings.routes, now)
 
 
 def _level(word: str) -> Level:
@@ -67,13 +90,17 @@ def _level(word: str) -> Level:
 
 
 def _incident(
-    settings: Settings, target: TargetSettings, rule: str, level: Level, database: str | None
+    settings: Settings,
+    target: TargetSettings,
+    rule: str,
+    level: Level,
+    database: str | None,
+    now: datetime,
 ) -> Incident:
     known = tuple(settings.bound_rules(target.name))
     if rule not in known:
         hint = nearest(rule, known) or "`pgvigil rules list` names them"
         raise typer.BadParameter(f"no rule {rule!r} judges {target.name!r}; {hint}")
-    now = system_now().utc
     return Incident(
         id=0,
         rule=rule,
@@ -96,36 +123,57 @@ def _incident(
     )
 
 
-def _lines(incident: Incident, steps: Sequence[Step], recipients: Sequence[Recipient]) -> Iterator[str]:
+def _lines(
+    incident: Incident,
+    steps: Sequence[Step],
+    recipients: Sequence[Recipient],
+    settings: Settings,
+    now: datetime,
+) -> Iterator[str]:
     labels = "".join(f", {key}={value}" for key, value in incident.labels)
     place = incident.target if incident.database is None else f"{incident.database} on {incident.target}"
     yield f"{incident.peak.word} incident of {incident.rule} in {place}{labels}"
-    yield from (f"  {line}" for line in path_lines(steps, recipients))
+    yield from (f"  {line}" for line in path_lines(steps, recipients, incident, now))
     if not recipients:
         yield "told to nobody; it is on the page, in the API and in `pgvigil incidents list`"
     for one in recipients:
-        yield f"told to {one.sink}" + (f", calling {one.mention}" if one.mention else "")
+        until = _muted(incident, one, settings, now)
+        calling = f", calling {one.mention}" if one.mention else ""
+        yield f"told to {one.sink}{calling}" + (
+            "" if until is None else f", not before {_when(until)} and if it still fires then"
+        )
 
 
-def path_lines(steps: Sequence[Step], recipients: Sequence[Recipient]) -> Iterator[str]:
+def path_lines(
+    steps: Sequence[Step], recipients: Sequence[Recipient], incident: Incident, now: datetime
+) -> Iterator[str]:
     """Each route with what became of it, and why every sink hears of it where none was taken."""
-    yield from (f"route {number}: {said(step)}" for number, step in enumerate(steps, 1))
+    yield from (f"route {number}: {said(step, incident, now)}" for number, step in enumerate(steps, 1))
     if recipients and not any(step.taken for step in steps):
         yield f"{'no route takes it' if steps else 'there are no routes'}: it goes to every sink"
 
 
-def said(step: Step) -> str:
+def said(step: Step, incident: Incident, now: datetime) -> str:
     """What became of a route, and why."""
     if step.ended_by is not None:
         return f"not looked at: route {step.ended_by + 1} was taken and does not say continue"
     if step.mismatch:
         return f"no: {step.mismatch}"
-    return f"yes: {', '.join(step.route.sinks)}" + (
-        "; continue: the routes below are looked at as well" if step.route.go_on else ""
-    )
+    parts = [f"yes: {', '.join(step.route.sinks)}"]
+    until = step.route.quiet_until(incident, now)
+    if until is not None:
+        hours = " and ".join(map(str, step.route.quiet_by(incident, now)))
+        parts.append(f"muted until {_when(until)} ({hours})")
+    if step.route.go_on:
+        parts.append("continue: the routes below are looked at as well")
+    return "; ".join(parts)
 
 
-def step_object(number: int, step: Step) -> dict[str, Any]:
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}Z"
+
+
+def step_object(number: int, step: Step, incident: Incident, now: datetime) -> dict[str, Any]:
     """The same for programs."""
     return {
         "route": number,
@@ -133,4 +181,5 @@ def step_object(number: int, step: Step) -> dict[str, Any]:
         "mismatch": step.mismatch,
         "ended_by": None if step.ended_by is None else step.ended_by + 1,
         "sinks": list(step.route.sinks),
+        "muted_until": stamp(step.route.quiet_until(incident, now)) if step.taken else None,
     }

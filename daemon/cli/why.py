@@ -8,7 +8,7 @@ from typing import Any
 from alerts.bound import BoundRule
 from alerts.outbox.acts import acts
 from alerts.render import magnitude
-from alerts.routes import Recipient, Router, Step, path
+from alerts.routes import Recipient, Router, Step, muted_until, path
 from alerts.sink_failing import OWN, others
 from alerts.sink_failing import bound as sink_failing
 from daemon.cli.routes import path_lines, step_object
@@ -71,7 +71,9 @@ class Chain:
             "peak_value": item.peak_value,
             "limits": self._limits(),
             "why": [*self._marks(), *self._unheard()],
-            "routes": [step_object(place, step) for place, step in enumerate(self._path(), 1)],
+            "routes": [
+                step_object(place, step, item, self.now) for place, step in enumerate(self._path(), 1)
+            ],
             "recipients": [one._asdict() for one in self._recipients()],
             "deliveries": [self._delivery(row) for row in self.deliveries],
         }
@@ -144,7 +146,7 @@ class Chain:
 
     def _routes(self) -> Iterator[str]:
         steps, recipients = self._path(), self._recipients()
-        yield from path_lines(steps, recipients)
+        yield from path_lines(steps, recipients, self.incident, self.now)
         if not recipients and not steps:
             yield "there are no routes, and no sink"
 
@@ -182,7 +184,8 @@ class Chain:
 
     def _withheld(self, row: Delivery) -> str:
         item = self.incident
-        if acts(item, row, can_edit=True, can_reply=True):
+        until = muted_until(item, row.sink, self.settings.routes, self.now)
+        if acts(item, row, can_edit=True, can_reply=True, muted=until is not None):
             return " yet"
         if item.suppressed_by or item.silenced_by:
             return ": " + " and ".join(
@@ -193,6 +196,8 @@ class Chain:
                 )
                 if by
             )
+        if until is not None and item.open:
+            return f": its routes mute {row.sink} until {stamp(until)}"
         if item.state is State.RESOLVED:
             return f": it was over before it could be told, and was never worse than {item.peak.word}"
         return ": it is not firing" if item.state is State.PENDING else ""

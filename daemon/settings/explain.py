@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -79,9 +79,12 @@ def explain(
         at = _within(data, part["loc"])
         where = (*path, *at)
         if part["type"] == "extra_forbidden":
-            report.add(where, "unknown key", hint=nearest(at[-1], (*keys_of(model), *also)))
+            inner = _model_at(model, at[:-1])
+            own = keys_of(inner) if inner is not model else (*keys_of(model), *also)
+            report.add(where, "unknown key", hint=nearest(at[-1], own))
         elif part["type"] == "missing":
-            report.add((*where, str(part["loc"][-1])), "is needed here", hint=meaning_of(model, part["loc"]))
+            key = str(part["loc"][-1])
+            report.add((*where, key), "is needed here", hint=meaning_of(_model_at(model, at), (key,)))
         else:
             value = _value(data, at) if at else None
             hint = _hint(part, model, at)
@@ -93,6 +96,19 @@ def _hint(part: Any, model: type[BaseModel], at: KeyPath) -> str:
     if part["type"] == "literal_error":
         return nearest(part["input"], tuple(re.findall(r"'([^']*)'", part["ctx"]["expected"])))
     return meaning_of(model, at) if part["type"] != "value_error" and len(at) == 1 else ""
+
+
+def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
+    """The model of the table at `path`: `model` itself, or one that its fields hold in lists."""
+    for step in path:
+        found = next(
+            (field for name, field in model.model_fields.items() if step in (name, field.alias)), None
+        )
+        inner = () if found is None else (found.annotation, *get_args(found.annotation))
+        model = next(
+            (each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model
+        )
+    return model
 
 
 def _within(data: Any, loc: Sequence[str | int]) -> KeyPath:

@@ -7,13 +7,13 @@ from pydantic import BaseModel
 
 from daemon.settings.describe import key_docs, schema_of
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, OVERRIDES, TEMPLATE
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
     PersonSettings,
     RetentionSettings,
-    RouteSettings,
     TargetSettings,
     TokenSettings,
 )

@@ -10,6 +10,7 @@ from daemon.settings import checks, environment, files
 from daemon.settings.errors import Report, nearest
 from daemon.settings.explain import check_name, table, validated
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import RuleBook
 from daemon.settings.sections import (
     CollectorSettings,
@@ -17,7 +18,6 @@ from daemon.settings.sections import (
     MetricsSettings,
     PersonSettings,
     RetentionSettings,
-    RouteSettings,
     TargetSettings,
     TokenSettings,
 )

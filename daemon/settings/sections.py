@@ -10,7 +10,6 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.people import Person
-from alerts.routes import Route
 from daemon.http.tokens import Holder, May
 from daemon.settings.types import (
     Address,
@@ -222,24 +221,6 @@ class TargetSettings(Section):
 def _named(database: str, patterns: Iterable[str]) -> bool:
     """By a pattern, or literally: a database may have brackets and stars in its name."""
     return any(pattern == database or fnmatchcase(database, pattern) for pattern in patterns)
-
-
-class RouteSettings(Section):
-    """Which sinks hear of which incidents. Info is told only where `match` names a severity or a rule."""
-
-    match: Mapping[str, Patterns] = Field(
-        default_factory=dict,
-        examples=[{"severity": "critical", "env": ["prod", "stage"]}],
-        description="severity, rule, target, database or a label, each with a pattern or a list of them; all must match.",
-    )
-    sinks: tuple[str, ...] = Field(description="Names of sinks.")
-    mention: str = Field(
-        "", examples=["<!subteam^S123>"], description="Who is called when it opens, worsens or reopens."
-    )
-    go_on: bool = Field(False, alias="continue", description="true looks at the routes below as well.")
-
-    def route(self) -> Route:
-        return Route(match=self.match, sinks=self.sinks, mention=self.mention, go_on=self.go_on)
 
 
 class TokenSettings(Section):

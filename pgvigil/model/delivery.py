@@ -80,7 +80,8 @@ class Delivery:
     `seen_*` is what people there last saw, `remote` the sink's handle on its message (channel, ts), and
     `thread` that on the digest in whose thread it stands or, while there is none, has to be posted.
     `act_key`, `act_at` name the creating act in flight; `maybe_seen` is what it tells, after what is told by
-    earlier ones that may have arrived and could not be looked for. `mention` is the route's, for what must be heard.
+    earlier ones that may have arrived and could not be looked for. `mention` is the route's, for what must be heard;
+    `why` says in words why people hear of it there, or only now, where that is not plain.
     """
 
     incident_id: int
@@ -90,6 +91,7 @@ class Delivery:
     due_since: datetime
     status: DeliveryStatus = DeliveryStatus.DUE
     mention: str = ""
+    why: str = ""
     seen_version: int = 0
     seen_state: State | None = None
     seen_level: Level | None = None
@@ -108,13 +110,14 @@ class Want:
     """Sink `sink` must reflect the incident of the `index`-th transition of the same commit.
 
     An index, because an incident that opens in this very commit has no id yet. `urgency` orders the queue
-    of the sink; `mention` is the route's, for what must be heard.
+    of the sink; `mention` is the route's, for what must be heard, and `why` see `Delivery`.
     """
 
     index: int
     sink: str
     urgency: Level
     mention: str = ""
+    why: str = ""
 
 
 class DeliveryFailure(StrEnum):

@@ -1,10 +1,10 @@
-"""What each sink must reflect of each incident. The engine raises the demand; the outbox does the rest.
+"""What each sink must reflect of each incident. The engine raises the demand (see `wants`); the outbox does the rest.
 
 The two meet on the same rows: the engine writes only what is wanted, the outbox only what was done, and the
 outbox writes only where a row is as it was read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,18 +22,15 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     or_,
     select,
     update,
 )
 
-from pgvigil.model.delivery import Act, Delivery, DeliveryStatus, Want
+from pgvigil.model.delivery import Act, Delivery, DeliveryStatus
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
-from pgvigil.store import lost as lost_time
 from pgvigil.store.database import Database
-from pgvigil.store.lost import Lost
 from pgvigil.store.schema import LEVEL, METADATA, REMOTE, SIGHTS, STAMP, STATE, STATUS, TEXT
 
 DELIVERY = Table(
@@ -46,6 +43,7 @@ DELIVERY = Table(
     Column("due_since", STAMP, nullable=False),
     Column("status", STATUS, nullable=False),
     Column("mention", TEXT, nullable=False),
+    Column("why", TEXT, nullable=False, server_default=""),
     Column("seen_version", Integer, nullable=False),
     Column("seen_state", STATE),
     Column("seen_level", LEVEL),
@@ -61,8 +59,8 @@ DELIVERY = Table(
 )
 
 _WAITING = (DeliveryStatus.DUE, DeliveryStatus.AMBIGUOUS, DeliveryStatus.PARKED)
-_AT_REST = (DeliveryStatus.SETTLED, DeliveryStatus.LEFT)  # nobody is about to be told anything
-_WANTED = frozenset({"incident_id", "sink", "want_version", "urgency", "due_since", "mention"})
+AT_REST = (DeliveryStatus.SETTLED, DeliveryStatus.LEFT)  # nobody is about to be told anything
+_WANTED = frozenset({"incident_id", "sink", "want_version", "urgency", "due_since", "mention", "why"})
 _DONE = [column for column in DELIVERY.columns if column.name not in _WANTED]
 _AS_READ = ("status", "act_key", "attempts", "seen_version")  # if these are as they were, so is the rest
 
@@ -76,106 +74,32 @@ class Queue:
     oldest_due_since: datetime | None = None
 
 
-def _deliveries(connection: Connection, query: Select[Any]) -> list[Delivery]:
+def delivery_rows(connection: Connection, query: Select[Any]) -> list[Delivery]:
     return [Delivery(**row) for row in connection.execute(query).mappings()]
 
 
-def _same(connection: Connection, delivery: Delivery) -> Delivery | None:
+def row_now(connection: Connection, delivery: Delivery) -> Delivery | None:
     """The row of the same incident and sink as it is now."""
-    found = _deliveries(connection, select(DELIVERY).where(_is(delivery)))
+    found = delivery_rows(connection, select(DELIVERY).where(is_row(delivery)))
     return found[0] if found else None
 
 
-def _is(delivery: Delivery) -> ColumnElement[bool]:
+def is_row(delivery: Delivery) -> ColumnElement[bool]:
     return and_(DELIVERY.c.incident_id == delivery.incident_id, DELIVERY.c.sink == delivery.sink)
 
 
-def _values(delivery: Delivery) -> dict[str, object]:
+def values_of(delivery: Delivery) -> dict[str, object]:
     return {column.name: getattr(delivery, column.name) for column in DELIVERY.columns}
-
-
-def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) -> None:
-    """Inside the transaction of a commit: `wanted` sinks must reflect `incident` as it is now.
-
-    So must every sink that was ever to reflect it, wanted now or not: who heard that it fires hears the end.
-    """
-    olds = _deliveries(connection, select(DELIVERY).where(DELIVERY.c.incident_id == incident.id))
-    wants = {each.sink: each for each in wanted}
-    for old in olds:
-        want = wants.pop(old.sink, None)
-        if want is not None or old.want_version < incident.version:
-            fresh = _fresh(incident, want or Want(0, old.sink, incident.severity))
-            left = want is None and old.status is DeliveryStatus.LEFT
-            raised = replace(old, want_version=fresh.want_version) if left else _raised(old, fresh)
-            connection.execute(update(DELIVERY).where(_is(old)).values(_values(raised)))
-    lost = lost_time.current(connection, incident.evaluated_at) if wants else None
-    for want in wants.values():
-        fresh = _fresh(incident, want)
-        if lost is not None:
-            fresh = in_doubt(fresh, lost, ((incident.state, incident.severity),))
-        connection.execute(insert(DELIVERY).values(_values(fresh)))
-
-
-def in_doubt(row: Delivery, lost: Lost, perhaps: tuple[tuple[State, Level], ...]) -> Delivery:
-    """`row` when more may have been told of its incident, or of one with its fault, than the store knows."""
-    return replace(
-        row,
-        status=DeliveryStatus.AMBIGUOUS,
-        act_key=Act.lost(row.incident_id, lost.highest).key,
-        act_at=lost.since,
-        maybe_seen=(*(each for each in row.maybe_seen if each not in perhaps), *perhaps),
-        not_before=None,
-    )
-
-
-def strangers(connection: Connection, pairs: Sequence[tuple[Incident, Want]]) -> list[Delivery]:
-    """The rows that are missing of those that `pairs` ask for."""
-    asked = [_fresh(incident, want) for incident, want in pairs]
-    return [fresh for fresh in asked if _same(connection, fresh) is None]
-
-
-def introduce(connection: Connection, unknown: Sequence[Delivery]) -> None:
-    """Write the rows that are still missing."""
-    for fresh in unknown:
-        if _same(connection, fresh) is None:
-            connection.execute(insert(DELIVERY).values(_values(fresh)))
 
 
 def change(connection: Connection, incident_id: int, sink: str, done: Callable[[Delivery], Delivery]) -> None:
     """Inside the transaction of a digest: the row as `done` makes it, or due again when more is wanted."""
     where = and_(DELIVERY.c.incident_id == incident_id, DELIVERY.c.sink == sink)
-    for row in _deliveries(connection, select(DELIVERY).where(where)):
+    for row in delivery_rows(connection, select(DELIVERY).where(where)):
         changed = done(row)
         if changed.status is DeliveryStatus.SETTLED and changed.want_version > changed.seen_version:
             changed = replace(changed, status=DeliveryStatus.DUE)
-        connection.execute(update(DELIVERY).where(where).values(_values(changed)))
-
-
-def _fresh(incident: Incident, want: Want) -> Delivery:
-    return Delivery(
-        incident_id=incident.id,
-        sink=want.sink,
-        want_version=incident.version,
-        urgency=want.urgency,
-        due_since=incident.evaluated_at,
-        mention=want.mention,
-    )
-
-
-def _raised(old: Delivery, fresh: Delivery) -> Delivery:
-    """`old` with the newer demand. A parked row gets another chance, because what it says has changed."""
-    settled = old.status in _AT_REST
-    parked = old.status is DeliveryStatus.PARKED
-    again = DeliveryStatus.AMBIGUOUS if old.act_key else DeliveryStatus.DUE
-    return replace(
-        old,
-        want_version=max(old.want_version, fresh.want_version),
-        urgency=fresh.urgency,
-        mention=fresh.mention or old.mention,
-        due_since=fresh.due_since if settled else old.due_since,
-        status=again if settled or parked else old.status,
-        not_before=None if settled or parked else old.not_before,
-    )
+        connection.execute(update(DELIVERY).where(where).values(values_of(changed)))
 
 
 class Deliveries:
@@ -193,7 +117,7 @@ class Deliveries:
             .order_by(DELIVERY.c.urgency.desc(), DELIVERY.c.due_since, DELIVERY.c.incident_id)
             .limit(limit)
         )
-        return self._database.read(lambda connection: _deliveries(connection, query))
+        return self._database.read(lambda connection: delivery_rows(connection, query))
 
     def next_at(self, sink: str) -> datetime | None:
         """When the next of the waiting rows may be tried; None when none waits for a time."""
@@ -205,17 +129,31 @@ class Deliveries:
             .order_by(DELIVERY.c.not_before)
             .limit(1)
         )
-        found = self._database.read(lambda connection: _deliveries(connection, query))
+        found = self._database.read(lambda connection: delivery_rows(connection, query))
         return found[0].not_before if found else None
 
     def get(self, incident_id: int, sink: str) -> Delivery | None:
         query = select(DELIVERY).where(DELIVERY.c.incident_id == incident_id, DELIVERY.c.sink == sink)
-        found = self._database.read(lambda connection: _deliveries(connection, query))
+        found = self._database.read(lambda connection: delivery_rows(connection, query))
         return found[0] if found else None
 
     def of_incident(self, incident_id: int) -> list[Delivery]:
         query = select(DELIVERY).where(DELIVERY.c.incident_id == incident_id).order_by(DELIVERY.c.sink)
-        return self._database.read(lambda connection: _deliveries(connection, query))
+        return self._database.read(lambda connection: delivery_rows(connection, query))
+
+    def of_incidents(self, incident_ids: Collection[int]) -> Mapping[int, Sequence[Delivery]]:
+        """By incident, those that there are."""
+        query = select(DELIVERY).where(DELIVERY.c.incident_id.in_(incident_ids)).order_by(DELIVERY.c.sink)
+        found: dict[int, list[Delivery]] = {}
+        for row in self._database.read(lambda connection: delivery_rows(connection, query)):
+            found.setdefault(row.incident_id, []).append(row)
+        return found
+
+    def wake(self, read: Sequence[Delivery], at: datetime) -> int:
+        """What is settled is due once more, since `at`, as `read` says why: what kept it quiet is over, or it is time
+        to remind people. A row that is not as it was read is left. Returns how many are due.
+        """
+        return self._database.write(lambda connection: sum(_wake(connection, row, at) for row in read))
 
     def begin(self, read: Delivery, act: Act, incident: Incident, at: datetime) -> Delivery | None:
         """Persist that a creating act is about to be tried: from here to the next write it may have arrived."""
@@ -331,7 +269,7 @@ class Deliveries:
                 func.count().filter(parked),
                 func.min(DELIVERY.c.due_since),
             )
-            .where(DELIVERY.c.status.not_in(_AT_REST))
+            .where(DELIVERY.c.status.not_in(AT_REST))
             .group_by(DELIVERY.c.sink)
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
@@ -341,9 +279,18 @@ class Deliveries:
         return self._database.write(lambda connection: _swap(connection, read, new, due_since))
 
 
+def _wake(connection: Connection, read: Delivery, at: datetime) -> bool:
+    now = row_now(connection, read)
+    if now is None or now.status is not DeliveryStatus.SETTLED or now.seen_version != read.seen_version:
+        return False
+    due = replace(now, status=DeliveryStatus.DUE, due_since=at, why=read.why)
+    connection.execute(update(DELIVERY).where(is_row(read)).values(values_of(due)))
+    return True
+
+
 def _leave(connection: Connection, sink: str) -> int:
     of_sink = DELIVERY.c.sink == sink
-    waits = select(func.count()).where(of_sink, DELIVERY.c.status.not_in(_AT_REST))
+    waits = select(func.count()).where(of_sink, DELIVERY.c.status.not_in(AT_REST))
     missed: int = connection.execute(waits).scalar_one()
     unseen = and_(DELIVERY.c.seen_state.is_(None), DELIVERY.c.act_key.is_(None), DELIVERY.c.maybe_seen == ())
     connection.execute(delete(DELIVERY).where(of_sink, unseen))
@@ -356,11 +303,11 @@ def _leave(connection: Connection, sink: str) -> int:
 def _swap(
     connection: Connection, read: Delivery, new: Delivery, due_since: datetime | None
 ) -> Delivery | None:
-    now = _same(connection, read)
+    now = row_now(connection, read)
     if now is None or any(getattr(now, name) != getattr(read, name) for name in _AS_READ):
         return None
     done = replace(now, **{column.name: getattr(new, column.name) for column in _DONE})
     if done.status is DeliveryStatus.SETTLED and done.want_version > done.seen_version:
         done = replace(done, status=DeliveryStatus.DUE, due_since=due_since or now.due_since)
-    connection.execute(update(DELIVERY).where(_is(read)).values(_values(done)))
+    connection.execute(update(DELIVERY).where(is_row(read)).values(values_of(done)))
     return done

@@ -8,8 +8,9 @@ from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
 from pgvigil.store import lost
-from pgvigil.store.deliveries import DELIVERY, in_doubt
+from pgvigil.store.deliveries import DELIVERY
 from pgvigil.store.incidents import INCIDENT, matching
+from pgvigil.store.wants import in_doubt
 
 
 def begin(connection: Connection, since: datetime) -> None:

@@ -28,7 +28,8 @@ from pgvigil.model.action import Action, ActionKind, Feedback
 from pgvigil.model.delivery import Want
 from pgvigil.model.incident import Event, Incident, State, Transition
 from pgvigil.model.level import Level
-from pgvigil.store import actions, deliveries
+from pgvigil.store import actions
+from pgvigil.store import wants as wants_of
 from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
 from pgvigil.store.schema import EVIDENCE, KEYS, LABELS, LEVEL, METADATA, STAMP, STATE, STEPS, TEXT
@@ -239,9 +240,9 @@ class Incidents:
         Whoever already is, is left alone. Returns how many of `wants` were new.
         """
         pairs = [(incidents[want.index], want) for want in wants]
-        unknown = self._database.read(lambda connection: deliveries.strangers(connection, pairs))
+        unknown = self._database.read(lambda connection: wants_of.strangers(connection, pairs))
         if unknown:
-            self._database.write(lambda connection: deliveries.introduce(connection, unknown))
+            self._database.write(lambda connection: wants_of.introduce(connection, unknown))
         return len(unknown)
 
     def prune(self, before: datetime, *, most: int | None = None) -> int:
@@ -285,7 +286,7 @@ def _commit(
     kept = [_write(connection, transition) for transition in transitions]
     for index, (transition, incident) in enumerate(zip(transitions, kept, strict=True)):
         if not _never_was(transition):
-            deliveries.reflect(connection, incident, [want for want in wants if want.index == index])
+            wants_of.reflect(connection, incident, [want for want in wants if want.index == index])
     for action in done:
         actions.put(connection, action)
     return kept

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from alerts.outbox.courier import Courier
+from alerts.outbox.hooks import Muted, never
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import Record
 from pgvigil.model.delivery import Delivery, Want
@@ -28,6 +29,7 @@ class Rig:
     interrupt: Callable[[float], None] = lambda _seconds: None
     settled: bool = True
     refresh_s: float | None = None
+    muted: Muted = never
 
     def __post_init__(self) -> None:
         self.restart()
@@ -44,6 +46,7 @@ class Rig:
             record=self.record,
             pause=self._pause,
             settled=lambda: self.settled,
+            muted=self.muted,
         )
 
     def away(self, for_s: float = 7200.0) -> None:

@@ -4,8 +4,14 @@ import sqlite3
 
 
 def undo_0004(store: sqlite3.Connection) -> None:
-    """What people do to incidents was not kept, nor were silences."""
+    """What people do to incidents was not kept, nor were silences, nor what routes say of time."""
+    undo_0007(store)
     store.execute("DROP TABLE silence")
     store.execute("DROP TABLE action")
     for column in ("acknowledged_at", "acknowledged_level"):
         store.execute(f"ALTER TABLE incident DROP COLUMN {column}")
+
+
+def undo_0007(store: sqlite3.Connection) -> None:
+    """Routes said nothing of time."""
+    store.execute("ALTER TABLE delivery DROP COLUMN why")

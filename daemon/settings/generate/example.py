@@ -10,13 +10,13 @@ from pydantic import BaseModel, ValidationError
 from daemon.settings.describe import KeyDoc, brief, key_docs
 from daemon.settings.generate.toml import key_text, sample, value_text
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
     PersonSettings,
     RetentionSettings,
-    RouteSettings,
     TargetSettings,
     TokenSettings,
 )

@@ -6,13 +6,14 @@ from pydantic import BaseModel
 
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.generate.toml import value_text
+from daemon.settings.hours import SeverityHoursSettings
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.routing import RouteSettings
 from daemon.settings.sections import (
     DaemonSettings,
     MetricsSettings,
     PersonSettings,
     RetentionSettings,
-    RouteSettings,
     TargetSettings,
     TokenSettings,
 )
@@ -29,6 +30,11 @@ def configuration(plugins: Plugins) -> str:
         ("`[retention]`", RetentionSettings, "Also from variables such as `PGVIGIL_RETENTION__INCIDENTS`."),
         ("`[[targets]]`", TargetSettings, "One for each server."),
         ("`[[routes]]`", RouteSettings, "Looked at in order; the first that matches decides."),
+        (
+            "Hours in `mute` and `severity` of a route",
+            SeverityHoursSettings,
+            "`at_least` belongs to `severity` alone. Times go by the clock of `zone`, also when clocks change.",
+        ),
         (
             "`[[tokens]]`",
             TokenSettings,

@@ -60,6 +60,21 @@ def test_each_route_says_why_it_is_taken_or_not(config: Path, capsys: Capture) -
     )
 
 
+def test_hours_are_those_of_the_time_that_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    """A Friday evening in Vienna: the night and the weekend are one, and it ends on Monday morning."""
+    hours = 'mute = [{days = ["sat-sun"], zone = "Europe/Vienna"}, {from = "19:00", to = "07:00", zone = "Europe/Vienna"}]'
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(f'{HEAD}[[routes]]\nsinks = ["low"]\n{hours}\n', encoding="utf-8")
+    asked = ("--rule", "blocking_chain", "--at")
+    assert shown(capsys, file, *asked, "2026-11-27T21:00+01:00").endswith(
+        "  route 1: yes: low; muted until 2026-11-30 06:00Z (daily 19:00-07:00 Europe/Vienna)\n"
+        "told to low, not before 2026-11-30 06:00Z and if it still fires then\n"
+    )
+    assert shown(capsys, file, *asked, "2026-11-30T06:00").endswith("  route 1: yes: low\ntold to low\n")
+    found = json.loads(shown(capsys, file, *asked, "2026-11-28T12:00", "--json"))
+    assert found["recipients"] == [{"sink": "low", "mention": "", "muted_until": "2026-11-30T06:00:00.000Z"}]
+
+
 def test_what_no_route_takes_goes_to_every_sink(config: Path, capsys: Capture) -> None:
     text = shown(capsys, config, "--rule", "blocking_chain", "--severity", "warning")
     assert text.endswith("  no route takes it: it goes to every sink\ntold to oncall\ntold to low\n")
@@ -82,7 +97,10 @@ def test_as_json(config: Path, capsys: Capture) -> None:
     found = json.loads(shown(capsys, config, "--rule", "blocking_chain", "--database", "orders", "--json"))
     assert [one["taken"] for one in found["routes"]] == [True, False, True, False]
     assert found["routes"][3]["ended_by"] == 3
-    assert found["recipients"] == [{"sink": "oncall", "mention": "<!here>"}, {"sink": "low", "mention": ""}]
+    assert found["recipients"] == [
+        {"sink": "oncall", "mention": "<!here>", "muted_until": None},
+        {"sink": "low", "mention": "", "muted_until": None},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +112,7 @@ def test_as_json(config: Path, capsys: Capture) -> None:
             ("--rule", "dead_tuples", "--target", "orders-prod", "--severity", "high"),
             "valid here: critical, info",
         ),
+        (("--rule", "dead_tuples", "--target", "orders-prod", "--at", "soon"), "2026-12-24T22:30+01:00"),
     ],
 )
 def test_what_is_misspelt_is_said_with_the_nearest(

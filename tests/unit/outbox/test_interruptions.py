@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.outbox.courier import Interrupted
+from alerts.outbox.hooks import Interrupted
 from pgvigil.model.delivery import Act, ActKind, DeliveryFailure, DeliveryStatus, Want
 from pgvigil.model.incident import State, Transition
 from pgvigil.model.level import Level
