@@ -39,6 +39,9 @@ class Route:
     mention: str = ""
     go_on: bool = False  # `continue`: the routes below are looked at as well
     quiet: tuple[Quiet, ...] = ()
+    fallback: tuple[str, ...] = ()  # told when a sink has not taken for `fallback_after_s` what is this bad
+    fallback_after_s: float = 120.0
+    fallback_severity: Level = Level.CRITICAL
 
     def matches(self, incident: Incident) -> bool:
         return not self.mismatch(incident)
@@ -141,7 +144,11 @@ class Router:
     @property
     def timed(self) -> bool:
         """Whether anything depends on the time."""
-        return any(route.quiet for route in self._routes)
+        return any(route.quiet or route.fallback for route in self._routes)
+
+    def taken(self, incident: Incident) -> tuple[Route, ...]:
+        """See `taken`."""
+        return taken(incident, self._routes)
 
     def muted_until(self, incident: Incident, sink: str, now: datetime) -> datetime | None:
         """See `muted_until`."""

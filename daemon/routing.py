@@ -24,7 +24,7 @@ class Routing:
     def __init__(self, settings: Settings, setup: OwnSetup, store: Store, now: Now) -> None:
         self._setup = setup
         self._now = now
-        self._timekeeper = Timekeeper(store.deliveries)
+        self._timekeeper = Timekeeper(store)
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:

@@ -53,11 +53,14 @@ def missed(incident: Incident, delivery: Delivery, *, muted: bool = False) -> bo
 
 
 def unheard(incident: Incident, delivery: Delivery) -> bool:
-    """Whether people there are still to hear something of what goes on now, and nothing keeps it quiet everywhere."""
+    """Whether people there are still to hear something of what goes on now, and nothing keeps it quiet everywhere.
+
+    What they may have seen, and nobody can tell, they have not.
+    """
     if incident.state not in (State.FIRING, State.UNKNOWN) or _quiet(incident):
         return False
-    maybe = possibly_seen(delivery)
-    return not maybe or _worth_hearing(incident, maybe) is not None
+    last = last_seen(delivery)
+    return last is None or _news(incident, last) is not None
 
 
 def shown(

@@ -22,6 +22,7 @@ from daemon.settings import Settings, TargetSettings
 from daemon.settings.errors import nearest
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
+from pgvigil.units import format_duration
 
 app = command_app("Say who would hear of an incident.", group=True)
 
@@ -164,6 +165,9 @@ def said(step: Step, incident: Incident, now: datetime) -> str:
     if until is not None:
         hours = " and ".join(map(str, step.route.quiet_by(incident, now)))
         parts.append(f"muted until {_when(until)} ({hours})")
+    if step.route.fallback and incident.peak >= step.route.fallback_severity:
+        after = format_duration(step.route.fallback_after_s)
+        parts.append(f"if one has not taken it after {after}, also {', '.join(step.route.fallback)}")
     if step.route.go_on:
         parts.append("continue: the routes below are looked at as well")
     return "; ".join(parts)
@@ -181,5 +185,6 @@ def step_object(number: int, step: Step, incident: Incident, now: datetime) -> d
         "mismatch": step.mismatch,
         "ended_by": None if step.ended_by is None else step.ended_by + 1,
         "sinks": list(step.route.sinks),
+        "fallback": list(step.route.fallback) if incident.peak >= step.route.fallback_severity else [],
         "muted_until": stamp(step.route.quiet_until(incident, now)) if step.taken else None,
     }

@@ -161,6 +161,8 @@ class Chain:
 
     def _became(self, row: Delivery) -> str:
         parts = [self._shows(row)]
+        if row.why:
+            parts.append(one_line(row.why[:1].lower() + row.why[1:], 200))
         if row.status is not DeliveryStatus.SETTLED:
             parts.append(f"version {row.want_version} {_WAITS[row.status]}")
         if row.attempts:

@@ -59,10 +59,19 @@ def routes_lead_to_sinks(document: Mapping[str, Any], report: Report) -> None:
     """Every sink that a route names is configured."""
     sinks = document.get("sinks")
     known = tuple(sinks) if isinstance(sinks, dict) else ()
-    for path, names in _each(document, "routes", "sinks"):
-        for index, name in enumerate(names if isinstance(names, list) else ()):
-            if name not in known:
-                report.add((*path, index), "no such sink", value=name, hint=nearest(name, known))
+    for path, name in _sinks_named(document):
+        if name not in known:
+            report.add(path, "no such sink", value=name, hint=nearest(name, known))
+
+
+def _sinks_named(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
+    """Every sink that a route names, and where; a key that takes a list may have one name alone, but `sinks`."""
+    for key in ("sinks", "fallback"):
+        for path, names in _each(document, "routes", key):
+            if isinstance(names, list):
+                yield from (((*path, index), name) for index, name in enumerate(names))
+            elif key != "sinks" and isinstance(names, str):
+                yield path, names
 
 
 def _each(document: Mapping[str, Any], tables: str, key: str) -> Iterator[tuple[KeyPath, Any]]:
@@ -123,7 +132,7 @@ def problems(
 
 def _idle_sinks(sinks: Mapping[str, Any], routes: tuple[Route, ...]) -> Iterator[Problem]:
     """Sinks that hear of nothing, unless an incident should match no route at all."""
-    led_to = {sink for route in routes for sink in route.sinks}
+    led_to = {sink for route in routes for sink in (*route.sinks, *route.fallback)}
     for name in sorted(sinks.keys() - led_to) if routes else ():
         yield Problem(
             slug="sink-without-route",

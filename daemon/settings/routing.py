@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from alerts.hours import always
 from alerts.routes import Route
 from daemon.settings.hours import MuteSettings, SeverityHoursSettings
 from daemon.settings.sections import Patterns, Section
+from pgvigil.model.level import Level
+from pgvigil.units import DurationS
 
 _ANY_WEEK = datetime(2026, 1, 5, tzinfo=UTC)  # whether hours leave any time out is the same in all
 
@@ -38,10 +40,29 @@ class RouteSettings(Section):
         description="Times in which only what is at least this bad is told here; the rest as with mute.",
     )
 
+    fallback: Patterns = Field(
+        (),
+        examples=[["pager"]],
+        description="Sinks that are told as well when one of `sinks` has not taken it in time.",
+    )
+    fallback_after_s: DurationS = Field(
+        120.0, alias="fallback_after", ge=10, le=86_400, description="That time."
+    )
+    fallback_severity: Literal["info", "warning", "critical"] = Field(
+        "critical", description="How bad it must have been for `fallback`."
+    )
+
     @model_validator(mode="after")
     def _leaves_some_time(self) -> Self:
         if always((one.quiet() for one in self.mute), _ANY_WEEK):
             raise ValueError("mute leaves no time in which anything is told; remove the route instead")
+        return self
+
+    @model_validator(mode="after")
+    def _leads_elsewhere(self) -> Self:
+        same = [sink for sink in self.fallback if sink in self.sinks]
+        if same:
+            raise ValueError(f"fallback names {same[0]}, which is among sinks already")
         return self
 
     def route(self) -> Route:
@@ -51,4 +72,7 @@ class RouteSettings(Section):
             mention=self.mention,
             go_on=self.go_on,
             quiet=tuple(one.quiet() for one in (*self.mute, *self.severity)),
+            fallback=self.fallback,
+            fallback_after_s=self.fallback_after_s,
+            fallback_severity=Level.from_word(self.fallback_severity),
         )

@@ -120,3 +120,13 @@ def test_what_is_misspelt_is_said_with_the_nearest(
 ) -> None:
     assert main(["routes", "test", "-c", str(config), *arguments]) == codes.SETUP
     assert told in capsys.readouterr().err
+
+
+def test_what_happens_when_a_sink_is_late_is_said_of_what_is_bad_enough(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "pgvigil.toml"
+    file.write_text(f'{HEAD}[[routes]]\nsinks = ["low"]\nfallback = "oncall"\n', encoding="utf-8")
+    taken = "  route 1: yes: low; if one has not taken it after 2m, also oncall\n"
+    assert taken in shown(capsys, file, "--rule", "blocking_chain")
+    assert "also oncall" not in shown(capsys, file, "--rule", "blocking_chain", "--severity", "warning")

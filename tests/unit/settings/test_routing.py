@@ -6,6 +6,7 @@ import pytest
 
 from alerts.hours import quiet_until
 from daemon.settings import ConfigErrors
+from pgvigil.model.level import Level
 from tests.support.views import incident
 from tests.unit.settings.conftest import Load
 
@@ -49,3 +50,23 @@ def test_what_cannot_be_meant_is_refused(load_text: Load, tmp_path: object, writ
     with pytest.raises(ConfigErrors) as refused:
         load_text(f"{head(tmp_path)}{written}\n")
     assert said in str(refused.value)
+
+
+def test_a_fallback_is_another_sink_that_there_is(load_text: Load, tmp_path: object) -> None:
+    other = f'[sinks.b]\nkind = "hook"\ntoken_file = "{tmp_path}/pgvigil.toml"\n'
+    [route] = load_text(f'{head(tmp_path)}fallback = "b"\nfallback_after = "1m"\n{other}').routes
+    assert (route.fallback, route.fallback_after_s, route.fallback_severity) == (("b",), 60.0, Level.CRITICAL)
+    for written, said in (
+        ('"pager"', 'routes[0].fallback = "pager": no such sink'),
+        ('["b", "c"]', 'routes[0].fallback[1] = "c": no such sink'),
+        ('["a"]', "fallback names a, which is among sinks already"),
+    ):
+        with pytest.raises(ConfigErrors) as refused:
+            load_text(f"{head(tmp_path)}fallback = {written}\n{other}")
+        assert said in str(refused.value)
+
+
+def test_a_sink_that_only_a_fallback_leads_to_is_not_idle(load_text: Load, tmp_path: object) -> None:
+    other = f'[sinks.b]\nkind = "hook"\ntoken_file = "{tmp_path}/pgvigil.toml"\n'
+    found = load_text(f'{head(tmp_path)}fallback = "b"\n{other}').problems
+    assert "sink-without-route" not in {problem.slug for problem in found}
