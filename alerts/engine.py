@@ -16,6 +16,7 @@ from alerts.bound import BoundRule
 from alerts.correlate import Family, family
 from alerts.elsewhere import Elsewhere
 from alerts.evaluation import Evaluation, Silenced, no_silence
+from alerts.markers import Near, nothing_near
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
 from alerts.tracked import Labels
@@ -103,6 +104,8 @@ class Engine:
         on_commit: Callable[[Sequence[Transition]], None],
         elsewhere: Elsewhere | None = None,
         silenced: Silenced = no_silence,
+        *,
+        near: Near = nothing_near,
     ) -> None:
         self._target = target
         self._judging = _Judging.of(rules, labels, RULE_REMOVED)
@@ -110,6 +113,7 @@ class Engine:
         self._route = route
         self._on_commit = on_commit
         self._silenced = silenced
+        self._near = near
         self._elsewhere = elsewhere or Elsewhere()
         self._lock = threading.Lock()
         self._book = Book()
@@ -254,6 +258,7 @@ class Engine:
             moment=moment,
             elsewhere=self._elsewhere.beyond(self._target),
             silenced=self._silenced,
+            near=self._near,
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)

@@ -9,6 +9,7 @@ from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.correlate import Explainers, Family
 from alerts.lifecycle import gone, step
+from alerts.markers import Near, nothing_near
 from alerts.marks import silence, suppress, unsuppress
 from alerts.notes import Notes
 from alerts.timers import Policy
@@ -57,8 +58,10 @@ class Evaluation:
         moment: Moment,
         elsewhere: Sequence[Incident] = (),
         silenced: Silenced = no_silence,
+        near: Near = nothing_near,
     ) -> None:
         self._silenced = silenced
+        self._near = near
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
         lasting = [one for one in elsewhere if one.resolved_at is None or one.resolved_at >= since]
@@ -184,13 +187,21 @@ class Evaluation:
         """Step with the finding, its notes joined by what the incident absorbed."""
         key = finding.fingerprint
         tracked = self.draft.get(key)
-        known = self.draft.notes(key) if tracked is not None and tracked.incident.open else Notes()
+        lasting = None if tracked is None or not tracked.incident.open else tracked.incident
+        known = Notes() if lasting is None else self.draft.notes(key)
         notes = known.with_own(finding.evidence.notes)
-        shown = replace(finding, evidence=replace(finding.evidence, notes=notes.shown))
+        since = self._moment.utc if lasting is None else lasting.pending_since
+        cause = self._cause(finding, since)
+        shown = replace(finding, evidence=replace(finding.evidence, notes=notes.shown, cause=cause))
         self._step(key, Seen(shown))
         after = self.draft.get(key)
         if after is not None and after.incident.open:
             self.draft.book.notes[key] = notes
+
+    def _cause(self, finding: Finding, since: datetime) -> str:
+        """What was done shortly before comes first: it is what people ask, and a long cause is cut at its end."""
+        described = {**dict(self._labels), "target": self._target, "database": finding.database or ""}
+        return f"{self._near(described, since)} {finding.evidence.cause}".strip()
 
     def _not_found(self, rule: str, judgement: Judgement, findings: Mapping[str, Finding]) -> None:
         scope = judgement.scope

@@ -12,6 +12,7 @@ from alerts.bound import BoundRule
 from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
 from alerts.evaluation import Silenced
+from alerts.markers import Near
 from alerts.routes import Recipient
 from alerts.sink_failing import OWN
 from daemon.board import Board, TargetView
@@ -58,6 +59,7 @@ class Grounds:
     route: Callable[[Incident], Sequence[Recipient]]
     committed: Callable[[Sequence[Transition]], None]
     silenced: Silenced
+    near: Near
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +353,7 @@ class Fleet:
             grounds.committed,
             self._elsewhere,
             silenced=grounds.silenced,
+            near=grounds.near,
         )
 
 

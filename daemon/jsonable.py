@@ -8,6 +8,7 @@ from daemon.board import TargetView
 from pgvigil.model.evidence import Block, Branch, Evidence, Step
 from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident
+from pgvigil.model.marker import Marker
 from pgvigil.model.silence import Silence
 from pgvigil.problems import Problem
 
@@ -46,16 +47,31 @@ def incident(item: Incident) -> dict[str, Any]:
     }
 
 
+def marker(item: Marker) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "at": stamp(item.at),
+        "text": item.text,
+        "author": item.author,
+        "match": _patterns(item.match),
+    }
+
+
+def _patterns(match: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """By key."""
+    by_key: dict[str, list[str]] = {}
+    for key, pattern in match:
+        by_key.setdefault(key, []).append(pattern)
+    return by_key
+
+
 def silence(item: Silence, now: datetime, found: Iterable[Incident]) -> dict[str, Any]:
     """`hides` names what of `found` it keeps quiet. `forgotten`: what it kept quiet is over, and it is not."""
     hides = [one.name for one in found if one.silenced_by == item.name]
-    match: dict[str, list[str]] = {}
-    for key, pattern in item.match:
-        match.setdefault(key, []).append(pattern)
     active = item.active(now)
     return {
         "id": item.name,
-        "match": match,
+        "match": _patterns(item.match),
         "author": item.author,
         "reason": item.reason,
         "created_at": stamp(item.created_at),

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import structlog
 
 from alerts.actions import Desk
+from alerts.markers import Markers
 from alerts.people import People
 from alerts.quieting import Quieting
 from alerts.silences import Silences
@@ -97,6 +98,7 @@ class Daemon:
             self._store = Store.open(settings.daemon.store.reveal(), on_turn=self._disk.turned)
             undo.callback(self._store.close)
             self._silences = Silences(self._store.silences)
+            self._markers = Markers(self._store.markers)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
             self._routing = Routing(settings, self._setup, self._store, now)
@@ -297,6 +299,7 @@ class Daemon:
             route=self._routing.route,
             committed=self._committed,
             silenced=self._silences.covering,
+            near=self._markers.near,
         )
 
     def _loops(self) -> list[Loop]:
@@ -322,6 +325,7 @@ class Daemon:
             feedback=incidents.feedback,
             receivers=lambda: self._receivers.all,
             silencing=Silencing(self._silences, self._open, self._follow_silences),
+            markers=self._markers,
             now=self._now,
             grafana_url=self._grafana_url,
         )

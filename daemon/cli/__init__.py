@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "daemon.cli.demo",
     "grants": "daemon.cli.grants",
     "incidents": "daemon.cli.incidents",
+    "mark": "daemon.cli.mark",
     "notify": "daemon.cli.notify",
     "routes": "daemon.cli.routes",
     "rules": "daemon.cli.rules",

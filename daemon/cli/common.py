@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +48,17 @@ def problem_lines(problem: Problem, indent: str = "") -> Iterator[str]:
         yield f"{indent}  why it matters: {one_line(problem.why, 1000)}"
     yield f"{indent}  fix: {one_line(problem.fix, 400)}"
     yield f"{indent}  see: {problem.docs}"
+
+
+def matchers(given: Sequence[str]) -> dict[str, list[str]]:
+    """What the API takes as `match`; raises BadParameter."""
+    match: dict[str, list[str]] = {}
+    for each in given:
+        key, equals, pattern = each.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"--match {each!r}: write KEY=PATTERN, such as rule=blocking_chain")
+        match.setdefault(key, []).append(pattern)
+    return match
 
 
 def print_json(value: Any) -> None:

@@ -1,6 +1,6 @@
 """`pgvigil silences`: what nobody is to be disturbed with, by whom, why and until when."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli import client
-from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
+from daemon.cli.common import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    command_app,
+    load_settings,
+    matchers,
+    print_json,
+)
 from daemon.clock import system_now
 from daemon.jsonable import silence as as_object
 from pgvigil.store.store import Store
@@ -71,7 +79,7 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Silence what matches. Nobody is told of it meanwhile; what still fires at the end is told then."""
-    asked: dict[str, Any] = {"match": _matchers(match), "reason": reason}
+    asked: dict[str, Any] = {"match": matchers(match), "reason": reason}
     asked |= {"until_resolved": until_resolved, "dry_run": dry_run}
     asked |= {key: value for key, value in (("for", for_), ("until_worse", until_worse)) if value is not None}
     daemon = client.Daemon(url or client.url_of(load_settings(config).daemon), client.token_from(token_file))
@@ -101,16 +109,6 @@ def expire(
         print_json(answer)
     else:
         typer.echo("\n".join(_lines(answer["silence"])))
-
-
-def _matchers(given: Sequence[str]) -> dict[str, list[str]]:
-    match: dict[str, list[str]] = {}
-    for each in given:
-        key, equals, pattern = each.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(f"--match {each!r}: write KEY=PATTERN, such as rule=blocking_chain")
-        match.setdefault(key, []).append(pattern)
-    return match
 
 
 def _added(answer: dict[str, Any], ends_at: datetime) -> Iterator[str]:

@@ -4,7 +4,6 @@ No form of a browser can forge it: it needs a bearer token, which no browser sen
 is JSON, and an Origin, where there is one, that is pgvigil itself.
 """
 
-import re
 import uuid
 from typing import Any
 
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from alerts.actions import NoSuchIncidentError
 from daemon import jsonable
 from daemon.http.api import incident_named
-from daemon.http.asked import holder_who_may, object_in, wrong
+from daemon.http.asked import holder_who_may, id_in, object_in, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import Holder, May
 from pgvigil.model.action import FEEDBACK, Action, ActionKind, Actor, Door, Result
@@ -30,7 +29,6 @@ _KINDS = (
     *FEEDBACK,
 )  # silences have an address of their own
 _DOORS = (Door.API, Door.CLI)  # what a caller may call itself; the others are known for certain
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _STATUS = {Result.DONE: 200, Result.ALREADY: 200, Result.REFUSED: 409}
 
 
@@ -65,7 +63,7 @@ class Acting:
             if key not in _KEYS:
                 raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
         return Action(
-            id=_id(asked.get("id")),
+            id=str(uuid.uuid4()) if asked.get("id") is None else id_in(asked["id"]),
             kind=ActionKind(_choice(asked, "action", _KINDS)),
             incident_id=incident_id,
             actor=Actor(holder.name, Door(_choice({"door": Door.API, **asked}, "door", _DOORS))),
@@ -78,14 +76,6 @@ def _choice(asked: dict[str, Any], key: str, known: tuple[str, ...]) -> str:
     value = asked.get(key)
     if not isinstance(value, str) or value not in known:
         raise wrong(key, value, f"use {' or '.join(known)}")
-    return value
-
-
-def _id(value: Any) -> str:
-    if value is None:
-        return str(uuid.uuid4())
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise wrong("id", value, "use 1 to 64 letters, digits and _ . : -, or leave it out")
     return value
 
 

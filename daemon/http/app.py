@@ -17,6 +17,7 @@ from daemon.http.api import Api
 from daemon.http.auth import Keys, TokenGate
 from daemon.http.headers import SafeHeaders
 from daemon.http.hosts import HostGate, Hosts
+from daemon.http.markers import MarkersApi
 from daemon.http.page import Page
 from daemon.http.probes import Probes
 from daemon.http.receiving import MOST_RECEIVED_BYTES, Receiving
@@ -61,6 +62,10 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
         asked = boundary.around(handler, takes_body=True)
         routes.append(Route(f"/api/v1/silences{path}", asked, methods=["POST"]))
     routes.append(Route("/api/v1/silences", boundary.around(silencing.list), methods=["GET"]))
+    marking = MarkersApi(sources)
+    marked = boundary.around(marking.add, takes_body=True)
+    routes.append(Route("/api/v1/markers", marked, methods=["POST"]))
+    routes.append(Route("/api/v1/markers", boundary.around(marking.list), methods=["GET"]))
     receiving = boundary.around(Receiving(sources).take, takes_body=True, most_bytes=MOST_RECEIVED_BYTES)
     routes.append(Route("/receivers/{name}", receiving, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})

@@ -1,6 +1,7 @@
 """What is asked of the API with a body: who asks, whether they may, and what of it is wrong."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from daemon.http.tokens import Holder, May
+
+MOST_PATTERNS = 50
+MOST_PATTERN = 300
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def holder_who_may(do: May, request: Request) -> Holder:
@@ -55,3 +60,24 @@ def wrong(key: str, value: Any, fix: str) -> HTTPException:
     """In ASCII: what was sent may hold halves of characters, which no answer can."""
     shown = json.dumps(value)
     return HTTPException(400, f"{json.dumps(key[:60])} is {shown[:80]}{'…' * (len(shown) > 80)}: {fix}")
+
+
+def id_in(value: Any) -> str:
+    """An id that whoever asks has chosen, so that asking again does nothing twice."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise wrong("id", value, "use 1 to 64 letters, digits and _ . : -, or leave it out")
+    return value
+
+
+def matchers_in(value: Any) -> list[tuple[str, str]]:
+    """Keys and patterns, of which there is at least one."""
+    fix = 'use an object of patterns such as {"rule": "blocking_chain", "target": ["orders-*", "billing"]}'
+    if not isinstance(value, dict):
+        raise wrong("match", value, fix)
+    pairs = [
+        (key, each) for key, some in value.items() for each in (some if isinstance(some, list) else [some])
+    ]
+    fits = all(isinstance(each, str) and len(each) <= MOST_PATTERN for pair in pairs for each in pair)
+    if not pairs or len(pairs) > MOST_PATTERNS or not fits or len({key for key, _ in pairs}) != len(value):
+        raise wrong("match", value, fix)
+    return pairs

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from alerts.silences import LONGEST_S, SilenceRefusedError
 from daemon import jsonable
-from daemon.http.asked import holder_who_may, object_in, wrong
+from daemon.http.asked import holder_who_may, matchers_in, object_in, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import May
 from pgvigil.model.level import Level
@@ -19,8 +19,6 @@ from pgvigil.text import one_line
 from pgvigil.units import parse_duration_s
 
 MOST_REASON = 300
-MOST_PATTERNS = 50
-MOST_PATTERN = 300
 _KEYS = ("match", "reason", "for", "until_resolved", "until_worse", "dry_run")
 _WORST = ("info", "warning")
 
@@ -85,7 +83,7 @@ class SilencesApi:
         until_resolved = _flag(asked, "until_resolved")
         return Silence(
             id=0,
-            match=tuple(_match(asked.get("match"))),
+            match=tuple(matchers_in(asked.get("match"))),
             author=author,
             reason=_reason(asked.get("reason")),
             created_at=now,
@@ -115,16 +113,3 @@ def _reason(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MOST_REASON or not one_line(value):
         raise wrong("reason", value, f"say why, in at most {MOST_REASON} characters")
     return one_line(value, MOST_REASON)
-
-
-def _match(value: Any) -> list[tuple[str, str]]:
-    fix = 'use an object of patterns such as {"rule": "blocking_chain", "target": ["orders-*", "billing"]}'
-    if not isinstance(value, dict):
-        raise wrong("match", value, fix)
-    pairs = [
-        (key, each) for key, some in value.items() for each in (some if isinstance(some, list) else [some])
-    ]
-    fits = all(isinstance(each, str) and len(each) <= MOST_PATTERN for pair in pairs for each in pair)
-    if not pairs or len(pairs) > MOST_PATTERNS or not fits or len({key for key, _ in pairs}) != len(value):
-        raise wrong("match", value, fix)
-    return pairs

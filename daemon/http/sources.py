@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.markers import Markers
 from alerts.silences import Silences
 from daemon.board import Board
 from daemon.health import Health
@@ -38,6 +39,7 @@ class Sources:
     resolved: Callable[[datetime, int], Sequence[Incident]]
     act: Callable[[Action], Outcome]
     silencing: Silencing
+    markers: Markers
     now: Callable[[], Moment]
     feedback: Callable[[], Sequence[Feedback]] = list
     receivers: Callable[[], Mapping[str, Receiver]] = dict

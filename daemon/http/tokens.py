@@ -11,6 +11,7 @@ class May(StrEnum):
     READ = "read"
     ACT = "act"
     SILENCE = "silence"
+    MARK = "mark"
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ class TokenSettings(Section):
     may: tuple[May, ...] = Field(
         (May.READ,),
         min_length=1,
-        description='"read" shows API and page, "act" acknowledges incidents, "silence" silences.',
+        description='"read" shows API and page, "act" acknowledges incidents, "silence" silences, "mark" sends markers.',
     )
 
     def holder(self) -> Holder:

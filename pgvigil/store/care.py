@@ -17,6 +17,7 @@ BOUNDS = {
     "incident_event": "with their incident; of each the first and the newest",
     "action": "with its incident, and the newest 200 of each",
     "silence": "active ones in number; the newest 500 of those that are over",
+    "marker": "the newest 2,000",
     "delivery": "with their incident; one a sink",
     "digest": "one a sink, while a pause has yet to be told",
     "statement_text": "by size, of one target and of all; those of targets that are gone",

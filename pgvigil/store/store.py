@@ -15,6 +15,7 @@ from pgvigil.store.errors import StoreError
 from pgvigil.store.failover import DiskLimits, Failover, OnFile, Turn
 from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
+from pgvigil.store.markers import Markers
 from pgvigil.store.recovery import Recovered
 from pgvigil.store.silences import Silences
 from pgvigil.store.starting import opened
@@ -38,6 +39,7 @@ class Store:
     texts: Texts
     history: Histories
     silences: Silences
+    markers: Markers
     state: StateValues
     recovered: Recovered | None  # what damage has cost
     _database: Failover | ReadOnly
@@ -90,6 +92,7 @@ class Store:
             texts=texts,
             history=history,
             silences=Silences(database),
+            markers=Markers(database),
             state=StateValues(database),
             recovered=recovered,
             _database=database,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client.core import Metric
 
+from alerts.markers import Markers
 from alerts.silences import Silences
 from daemon.board import Board, TargetView
 from daemon.clock import Ticker, system_now
@@ -26,6 +27,7 @@ from daemon.supervisor import Loop, Supervisor
 from pgvigil.model.action import Action, Outcome, Result
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.model.level import Level
+from pgvigil.model.marker import Marker
 from pgvigil.model.moment import Moment
 from pgvigil.model.silence import Silence
 from pgvigil.store import StoreError
@@ -56,6 +58,21 @@ class Kept:
 
     def matched(self, silence_id: int, at: datetime) -> None:
         del silence_id, at
+
+
+class Pinboard:
+    """Markers are in memory alone: see `alerts.markers.MarkerStore`."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def list(self) -> Sequence[Marker]:
+        return ()
+
+    def add(self, marker: Marker) -> None:
+        del marker
+        if not self._world.writable:
+            raise StoreError("the disk is gone")
 
 
 @dataclass
@@ -144,6 +161,7 @@ def serving(token: str = "", holders: tuple[Holder, ...] = ()) -> Iterator[World
         resolved=world.resolved,
         act=world.act,
         silencing=Silencing(Silences(Kept()), lambda: world.incidents(None, None, 9), world.followed.set),
+        markers=Markers(Pinboard(world)),
         now=world.now,
         grafana_url=lambda: "https://grafana.example.com",
     )

@@ -7,6 +7,7 @@ from alerts.bound import BoundRule
 from alerts.elsewhere import Elsewhere
 from alerts.engine import EVERYWHERE, Engine, Everywhere
 from alerts.evaluation import Silenced, no_silence
+from alerts.markers import Near, nothing_near
 from alerts.routes import Route, recipients
 from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
@@ -91,6 +92,7 @@ class World:
         self.written: list[Transition] = []
         self.elsewhere = Elsewhere()
         self.silenced: Silenced = no_silence
+        self.near: Near = nothing_near
         self.restart(0)
 
     def restart(self, away_s: float) -> None:
@@ -106,6 +108,7 @@ class World:
             self._on_commit,
             self.elsewhere,
             self.silenced,
+            near=self.near,
         )
         self.engine.load(self.clock.now)
         assert moment.utc == self.clock.utc
