@@ -10,7 +10,7 @@ from alerts.bound import BoundRule
 from alerts.correlate import Explainers, Family
 from alerts.lifecycle import gone, step
 from alerts.markers import Near, nothing_near
-from alerts.marks import silence, suppress, unsuppress
+from alerts.marks import attend, silence, suppress, unsuppress
 from alerts.notes import Notes
 from alerts.timers import Policy
 from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
@@ -134,6 +134,8 @@ class Evaluation:
         for tracked in self.draft.book.fired():
             by = self._silenced(tracked.incident, self._moment.utc)
             self.draft.put(silence(tracked, by, self._moment))
+        for tracked in self.draft.book.fired():
+            self.draft.put(attend(tracked, self._moment))
 
     # --- findings ---------------------------------------------------------------------------------------
 

@@ -30,10 +30,19 @@ def silence(tracked: Tracked, by: Silence | None, moment: Moment) -> Outcome:
     name = None if by is None else by.name
     if name == before:
         return Outcome(tracked)
-    after = replace(tracked.incident, silenced_by=name)
+    after = replace(tracked.incident, silenced_by=name, was_silenced_by=before if by is None else None)
     if by is None:
         return change("unsilenced", tracked, after, moment, f"{before} has ended; quiet until now")
     return change("silenced", tracked, after, moment, f"{by.name} by {by.author}: {by.reason}")
+
+
+def attend(tracked: Tracked, moment: Moment) -> Outcome:
+    """Note since when nobody looks after it. That alone is written with whatever comes next."""
+    incident = tracked.incident
+    if bool(incident.marks) == (incident.unattended_since is None):
+        return Outcome(tracked)
+    after = replace(incident, unattended_since=None if incident.marks else moment.utc)
+    return Outcome(Tracked(after, replace(tracked.timers, unwritten=True)))
 
 
 def adorn(tracked: Tracked, after: Incident, moment: Moment) -> Outcome:

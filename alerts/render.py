@@ -95,7 +95,7 @@ def reply(
         place=place_of(incident),
         short=short,
         lead=_lead(incident),
-        impact=_ending(incident) if told is Told.RESOLVED else "",
+        impact=_said(incident, delivery, told),
         context=duplicate(possible_duplicate_of),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
         mention="" if told is Told.RESOLVED else delivery.mention,
@@ -177,6 +177,10 @@ def _status(incident: Incident, delivery: Delivery, told: Told | None) -> tuple[
         return f"PART OF {parent}", f"Part of {parent}"
     if incident.state is State.UNKNOWN:
         return "UNKNOWN", "Unknown"
+    return _news(incident, delivery, told)
+
+
+def _news(incident: Incident, delivery: Delivery, told: Told | None) -> tuple[str, str]:
     short = _SHORT[incident.severity]
     if told is Told.WORSE:
         before = delivery.seen_level
@@ -184,7 +188,10 @@ def _status(incident: Incident, delivery: Delivery, told: Told | None) -> tuple[
         return f"WORSE {short}", f"Worse: {rise}"
     if told is Told.REOPENED:
         return f"REOPENED {short}", "Reopened"
-    return short, ""
+    if told is Told.STILL:
+        return f"STILL {short}", f"Still firing after {lasted(incident)}"
+    late = incident.was_silenced_by is not None and delivery.seen_state is None
+    return short, "Still firing" if late else ""
 
 
 def _lead(incident: Incident) -> str:
@@ -198,6 +205,30 @@ def _lead(incident: Incident) -> str:
     since = f"while {other} lasts" if other else f"since {_clock(incident.state_since, incident)}"
     because = f": {reason}" if reason else ""
     return f"Cannot tell {since}{because}. Last seen {_clock(incident.last_true_at, incident)}: {summary}"
+
+
+def _said(incident: Incident, delivery: Delivery, told: Told) -> str:
+    """The second sentence of a reply."""
+    if told is Told.RESOLVED:
+        return _ending(incident)
+    return _until_now(incident, delivery) if told is Told.STILL else ""
+
+
+def _until_now(incident: Incident, delivery: Delivery) -> str:
+    """Why people hear of it once more: the silence is over since they last did, or nobody has taken it on."""
+    since = incident.unattended_since
+    if since is not None and (delivery.told_at is None or delivery.told_at < since):
+        silenced = _was_silenced(incident)
+        if silenced:
+            return f"{silenced[0]}."
+    return "Nobody has acknowledged it."
+
+
+def _was_silenced(incident: Incident) -> list[str]:
+    since = incident.unattended_since
+    if not incident.was_silenced_by or since is None or not incident.open:
+        return []
+    return [f"Was silenced by {_line(incident.was_silenced_by, 80)} until {_clock(since, incident)}"]
 
 
 def _ending(incident: Incident) -> str:
@@ -241,6 +272,7 @@ def _context(
     lines = [f"Belongs to {parent}"] if parent and not incident.suppressed_by else []
     marks = (("Acknowledged by", incident.acknowledged_by), ("Silenced by", incident.silenced_by))
     lines += [f"{words} {_line(who, 80)}" for words, who in marks if who]
+    lines += _was_silenced(incident)
     lines += [_line(delivery.why, 200)] * bool(delivery.why)
     lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
         incident.labels

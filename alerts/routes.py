@@ -42,6 +42,19 @@ class Route:
     fallback: tuple[str, ...] = ()  # told when a sink has not taken for `fallback_after_s` what is this bad
     fallback_after_s: float = 120.0
     fallback_severity: Level = Level.CRITICAL
+    remind_every_s: float | None = None  # while nobody has taken it on
+    escalate_after_s: float | None = None  # that nobody has
+    escalate_to: tuple[str, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything of it depends on the time."""
+        return bool(self.quiet or self.fallback or self.remind_every_s or self.escalate_to)
+
+    def quiet_ended(self, incident: Incident, now: datetime) -> datetime | None:
+        """When the last hours ended that kept it quiet; None where none did in the last week."""
+        ends = (one.schedule.last(now) for one in self.quiet if one.concerns(incident))
+        return max((span.ends for span in ends if span is not None), default=None)
 
     def matches(self, incident: Incident) -> bool:
         return not self.mismatch(incident)
@@ -144,7 +157,7 @@ class Router:
     @property
     def timed(self) -> bool:
         """Whether anything depends on the time."""
-        return any(route.quiet or route.fallback for route in self._routes)
+        return any(route.timed for route in self._routes)
 
     def taken(self, incident: Incident) -> tuple[Route, ...]:
         """See `taken`."""

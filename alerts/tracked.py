@@ -89,6 +89,8 @@ def again(former: Incident, finding: Finding, moment: Moment) -> Incident:
         acknowledged_by=None,
         acknowledged_at=None,
         acknowledged_level=None,
+        unattended_since=None,
+        was_silenced_by=None,
     )
 
 
@@ -117,6 +119,7 @@ def restamped(incident: Incident, by: timedelta) -> Incident:
         last_true_at=incident.last_true_at + by,
         state_since=incident.state_since + by,
         evaluated_at=incident.evaluated_at + by,
+        unattended_since=None if incident.unattended_since is None else incident.unattended_since + by,
     )
 
 

@@ -8,8 +8,8 @@
 | something | newer | EDIT |
 | something | newer, and worth hearing | EDIT, REPLY |
 
-Worth hearing are: worse, reopened, resolved. Of a suppressed incident only its end is heard, of a silenced one
-nothing; both are still edited, so that no message goes on telling what is no longer so.
+Worth hearing are: worse, reopened, resolved, and that it still goes on where a reminder is wanted and nobody has taken
+it on. Of a suppressed incident only its end is heard, of a silenced one nothing; both are still edited, so that no message goes on telling what is no longer so.
 
 - A destination that cannot edit gets a POST of what is worth hearing, and nothing of the rest.
 - One that can edit but not reply is edited for an end, and gets a new POST of worse and reopened.
@@ -37,13 +37,27 @@ def acts(
         return _first(incident, quiet=quiet)
     told = _worth_hearing(incident, maybe)
     heard = None if _withheld(incident, told, quiet=quiet) else told
+    if told is None and not muted and reminds(incident, delivery):
+        heard = Told.STILL
     if delivery.seen_state is None:  # the first message may have arrived, or not: no other state is safe
         return (_act(ActKind.POST, incident, heard),)
+    nth = delivery.want_reminder if heard is Told.STILL else 0
     if not can_edit:
-        return (_act(ActKind.POST, incident, heard),) if heard else ()
+        return (_act(ActKind.POST, incident, heard, nth),) if heard else ()
     if not delivery.remote:
         return _anew(incident, delivery, heard, quiet=quiet)
-    return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, can_reply=can_reply))
+    return (_act(ActKind.EDIT, incident), *_aloud(incident, heard, nth, can_reply=can_reply))
+
+
+def reminds(incident: Incident, delivery: Delivery) -> bool:
+    """Whether people who know of it are to hear once more that it goes on."""
+    wanted = delivery.want_reminder > delivery.seen_reminder
+    return wanted and last_seen(delivery) is not None and unattended(incident)
+
+
+def unattended(incident: Incident) -> bool:
+    """Whether it goes on, and nobody has taken it on or keeps it quiet."""
+    return incident.state in (State.FIRING, State.UNKNOWN) and not incident.marks
 
 
 def missed(incident: Incident, delivery: Delivery, *, muted: bool = False) -> bool:
@@ -118,11 +132,11 @@ def _withheld(incident: Incident, told: Told | None, *, quiet: bool) -> bool:
     return told is not None and quiet
 
 
-def _aloud(incident: Incident, told: Told | None, *, can_reply: bool) -> tuple[Act, ...]:
+def _aloud(incident: Incident, told: Told | None, nth: int, *, can_reply: bool) -> tuple[Act, ...]:
     if told is None or (told is Told.RESOLVED and not can_reply):
         return ()
-    return (_act(ActKind.REPLY if can_reply else ActKind.POST, incident, told),)
+    return (_act(ActKind.REPLY if can_reply else ActKind.POST, incident, told, nth),)
 
 
-def _act(kind: ActKind, incident: Incident, told: Told | None = None) -> Act:
-    return Act(kind, incident.id, incident.version, told)
+def _act(kind: ActKind, incident: Incident, told: Told | None = None, nth: int = 0) -> Act:
+    return Act(kind, incident.id, incident.version, told, nth)

@@ -204,6 +204,7 @@ class Courier:
             row,
             status=DeliveryStatus.SETTLED,
             seen_version=incident.version,
+            seen_reminder=row.seen_reminder if muted else row.want_reminder,
             attempts=0,
             not_before=None,
             last_error="",
@@ -226,6 +227,7 @@ class Courier:
         if told is None:
             return
         seen, done = shown(incident, row, todo, muted=muted), told
+        heard_at = self._clock().utc if any(act.creates for act in todo) else None
         self._save(
             lambda: self._deliveries.settle(
                 done,
@@ -234,6 +236,8 @@ class Courier:
                 level=None if seen is None else seen.level,
                 remote=done.remote,
                 at=moment.utc,
+                told_at=heard_at,
+                reminder=0 if muted else row.want_reminder,
             )
         )
         self._record.delivered(row, incident, todo, self._clock().utc)
@@ -327,6 +331,8 @@ class Courier:
             level=found.level,
             remote=found.remote,
             at=row.act_at or row.due_since,
+            told_at=row.act_at,
+            reminder=act.nth,
         )
         self._record.adopted(incident, act)
         self._works_again()

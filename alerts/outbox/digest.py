@@ -16,6 +16,7 @@ that can edit and has no threads gets no digest: the messages to edit would stan
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from alerts.outbox.acts import acts
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryStatus, Told
@@ -92,8 +93,10 @@ def compose(
     return Composed(digest, tuple(_sight(item.incident) for item in told), left=not {*loud} <= {*told})
 
 
-def heard(sight: Sight, handle: Mapping[str, str], *, can_reply: bool) -> Callable[[Delivery], Delivery]:
-    """What becomes of a row once people have read `sight` in the digest that `handle` leads to."""
+def heard(
+    sight: Sight, handle: Mapping[str, str], *, can_reply: bool, at: datetime | None
+) -> Callable[[Delivery], Delivery]:
+    """What becomes of a row once people have read `sight`, `at` that time, in the digest that `handle` leads to."""
 
     def done(row: Delivery) -> Delivery:
         seen = replace(
@@ -101,6 +104,8 @@ def heard(sight: Sight, handle: Mapping[str, str], *, can_reply: bool) -> Callab
             status=DeliveryStatus.DUE,
             seen_state=sight.state,
             seen_level=sight.level,
+            seen_reminder=row.want_reminder,
+            told_at=at,
             act_key=None,
             act_at=None,
             maybe_seen=(),

@@ -200,7 +200,8 @@ class Herald:
         """
         latest = {sight.incident_id: sight for sight in row.told}
         changes = {each: perhaps_heard(sights) for each, sights in by_incident(earlier).items()} | {
-            each: heard(sight, handle, can_reply=self._sink.can_reply) for each, sight in latest.items()
+            each: heard(sight, handle, can_reply=self._sink.can_reply, at=row.act_at)
+            for each, sight in latest.items()
         }
         after = replace(row, part=row.part + 1) if goes_on else None
         self._hands.save(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgvigil.model.delivery import Act, ActKind, Delivery
+from pgvigil.model.delivery import Act, Delivery
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 
@@ -33,5 +33,4 @@ def in_flight(delivery: Delivery) -> Act | None:
     """The creating act that was begun and of which no end is known."""
     if delivery.act_key is None:
         return None
-    _, version, kind = delivery.act_key.split(":")
-    return Act(ActKind(kind), delivery.incident_id, int(version))
+    return Act.of_key(delivery.act_key)

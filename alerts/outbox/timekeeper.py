@@ -3,14 +3,14 @@
 Nothing of it is kept in memory that could be lost: it looks again and again, and what it finds due is a row.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
-from alerts.outbox.acts import unheard
+from alerts.outbox.acts import reminds, unattended, unheard
 from alerts.outbox.stopwatch import Stopwatches
 from alerts.routes import Route
 from pgvigil.model.delivery import Delivery, DeliveryStatus, Want
@@ -78,16 +78,55 @@ class Timekeeper:
     def _make_due(self, fired: Sequence[Incident], times: Times, moment: Moment) -> int:
         rows = self._deliveries.of_incidents([one.id for one in fired])
         cases = [_case(one, rows.get(one.id, ()), times, moment.utc) for one in fired]
-        woken = [row for case in cases for row in _woken(case, times, moment.utc)]
+        woken = [row for case in cases for row in self._woken(case, times, moment)]
         due = self._deliveries.wake(woken, moment.utc) if woken else 0
         return due + sum(self._tell_others(case, moment) for case in cases)
 
+    def _woken(self, case: _Case, times: Times, moment: Moment) -> Iterator[Delivery]:
+        """What is settled and is to be heard now: it was muted until now, or it is time to remind people."""
+        for row in case.rows:
+            if row.status is not DeliveryStatus.SETTLED:
+                continue
+            late = unheard(case.incident, row) or reminds(case.incident, row)
+            if late and times.muted_until(case.incident, row.sink, moment.utc) is None:
+                yield replace(row, why=f"Muted here by the routes until {moment.utc:%H:%M}Z")
+            elif not late and self._reminder_is_due(case, row, moment):
+                yield replace(row, want_reminder=row.want_reminder + 1)
+
+    def _reminder_is_due(self, case: _Case, row: Delivery, moment: Moment) -> bool:
+        """Counted from when people there last heard something, and from when nobody looks after it."""
+        periods = [route.remind_every_s for route in case.routes if row.sink in route.sinks]
+        every_s = min((period for period in periods if period is not None), default=None)
+        since = case.incident.unattended_since
+        if every_s is None or since is None or row.seen_state is None or not unattended(case.incident):
+            return False
+        return self._lasted_s(("remind", row.incident_id, row.sink), moment, since, row.told_at) >= every_s
+
     def _tell_others(self, case: _Case, moment: Moment) -> int:
         """Have sinks hear of it that did not until now."""
-        wants = {want.sink: want for want in self._fallbacks(case, moment)}
+        wants = {
+            want.sink: want for want in (*self._escalations(case, moment), *self._fallbacks(case, moment))
+        }
         for want in wants.values():
             log.warning("told_elsewhere", incident=case.incident.name, sink=want.sink, because=want.why)
         return self._incidents.announce([case.incident], tuple(wants.values())) if wants else 0
+
+    def _escalations(self, case: _Case, moment: Moment) -> Iterator[Want]:
+        """For each route whose people have let it lie for too long; while it was muted nobody did."""
+        incident = case.incident
+        since = incident.unattended_since
+        for route in case.routes if since is not None and unattended(incident) else ():
+            lacking = case.lacks(route.escalate_to)
+            if since is None or route.escalate_after_s is None or not lacking:
+                continue
+            quiet_ended = route.quiet_ended(incident, moment.utc)
+            lasted_s = self._lasted_s(
+                ("escalate", incident.id, route.escalate_to), moment, since, quiet_ended
+            )
+            if lasted_s >= route.escalate_after_s:
+                why = f"Told here because nobody has acknowledged it for {format_duration(lasted_s)}"
+                for sink in lacking:
+                    yield Want(0, sink, incident.severity, route.mention, why)
 
     def _fallbacks(self, case: _Case, moment: Moment) -> Iterator[Want]:
         """For each route with a sink that has not taken for too long what people are to hear."""
@@ -96,38 +135,25 @@ class Timekeeper:
             if not lacking or case.incident.peak < route.fallback_severity:
                 continue
             for row in case.rows:
-                waits_s = self._waits_s(case.incident, row, moment) if row.sink in route.sinks else 0.0
+                if row.sink not in route.sinks or row.status in _AT_REST or not unheard(case.incident, row):
+                    continue
+                waits_s = self._lasted_s(("take", row.incident_id, row.sink), moment, row.due_since)
                 if waits_s >= route.fallback_after_s:
                     why = f"Told here because {row.sink} has not taken it for {format_duration(waits_s)}"
                     for sink in lacking:
                         yield Want(0, sink, case.incident.severity, route.mention, why)
 
-    def _waits_s(self, incident: Incident, row: Delivery, moment: Moment) -> float:
-        """How long the row has waited for what people there are to hear; 0 where nothing does, or just after a start."""
-        if row.status in _AT_REST or not unheard(incident, row):
-            return 0.0
-        waits_s = self._stopwatches.elapsed_s((row.incident_id, row.sink), row.due_since, moment)
-        just_began = self._began_s is None or moment.mono_s - self._began_s < GRACE_S
-        return 0.0 if just_began and self._older(row, moment) else waits_s
-
-    def _older(self, row: Delivery, moment: Moment) -> bool:
-        """Whether it waited before this process began: then nobody knows yet how the sink is now."""
-        began_s = moment.mono_s if self._began_s is None else self._began_s
-        return (moment.utc - row.due_since).total_seconds() > moment.mono_s - began_s
+    def _lasted_s(self, key: Hashable, moment: Moment, *since: datetime | None) -> float:
+        """How long it lasts, since the latest of some stamps: by their own stopwatches, because after a step of the wall
+        clock an older one may be in the future. Just after a start 0 for what began before it: nobody knows yet how
+        things are now.
+        """
+        stamps = [(place, stamp) for place, stamp in enumerate(since) if stamp is not None]
+        lasted_s = min(self._stopwatches.elapsed_s((key, place), stamp, moment) for place, stamp in stamps)
+        running_s = 0.0 if self._began_s is None else moment.mono_s - self._began_s
+        return 0.0 if running_s < GRACE_S and lasted_s > running_s else lasted_s
 
 
 def _case(incident: Incident, rows: Sequence[Delivery], times: Times, now: datetime) -> _Case:
     loud = [route for route in times.taken(incident) if route.quiet_until(incident, now) is None]
     return _Case(incident, rows, loud)
-
-
-def _woken(case: _Case, times: Times, now: datetime) -> Iterator[Delivery]:
-    """What was settled without being told, because it was muted, and is muted no more."""
-    for row in case.rows:
-        settled = row.status is DeliveryStatus.SETTLED
-        if (
-            settled
-            and unheard(case.incident, row)
-            and times.muted_until(case.incident, row.sink, now) is None
-        ):
-            yield replace(row, why=f"Muted here by the routes until {now:%H:%M}Z")

@@ -160,7 +160,7 @@ class WebhookSink(Blind):
         possible_duplicate_of: datetime | None = None,
     ) -> Mapping[str, str]:
         """See `Sink.perform`. The receiver knows a repeated request by its Idempotency-Key."""
-        key = f"{identity(incident)}-{act.version}-{act.told or act.kind}"
+        key = f"{identity(incident)}-{act.label}"
         shown = view(incident, delivery, told=act.told, possible_duplicate_of=possible_duplicate_of)
 
         sent_at = possible_duplicate_of
@@ -218,7 +218,7 @@ class WebhookSink(Blind):
 
 
 def event_of(act: Act, incident: Incident) -> str:
-    """`fired`, `worse`, `reopened`, `resolved`, or `updated` for what is not worth hearing aloud."""
+    """`fired`, `still`, `worse`, `reopened`, `resolved`, or `updated` for what is not worth hearing aloud."""
     if incident.state is State.RESOLVED:
         return "resolved"
     if act.told is not None:

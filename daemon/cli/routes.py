@@ -168,6 +168,11 @@ def said(step: Step, incident: Incident, now: datetime) -> str:
     if step.route.fallback and incident.peak >= step.route.fallback_severity:
         after = format_duration(step.route.fallback_after_s)
         parts.append(f"if one has not taken it after {after}, also {', '.join(step.route.fallback)}")
+    if step.route.remind_every_s is not None:
+        parts.append(f"again every {format_duration(step.route.remind_every_s)} until it is acknowledged")
+    if step.route.escalate_after_s is not None:
+        after, sinks = format_duration(step.route.escalate_after_s), ", ".join(step.route.escalate_to)
+        parts.append(f"if nobody acknowledges it for {after}, also {sinks}")
     if step.route.go_on:
         parts.append("continue: the routes below are looked at as well")
     return "; ".join(parts)
@@ -186,5 +191,8 @@ def step_object(number: int, step: Step, incident: Incident, now: datetime) -> d
         "ended_by": None if step.ended_by is None else step.ended_by + 1,
         "sinks": list(step.route.sinks),
         "fallback": list(step.route.fallback) if incident.peak >= step.route.fallback_severity else [],
+        "remind_every_s": step.route.remind_every_s,
+        "escalate_after_s": step.route.escalate_after_s,
+        "escalate_to": list(step.route.escalate_to),
         "muted_until": stamp(step.route.quiet_until(incident, now)) if step.taken else None,
     }

@@ -66,7 +66,7 @@ def routes_lead_to_sinks(document: Mapping[str, Any], report: Report) -> None:
 
 def _sinks_named(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
     """Every sink that a route names, and where; a key that takes a list may have one name alone, but `sinks`."""
-    for key in ("sinks", "fallback"):
+    for key in ("sinks", "fallback", "escalate_to"):
         for path, names in _each(document, "routes", key):
             if isinstance(names, list):
                 yield from (((*path, index), name) for index, name in enumerate(names))
@@ -132,7 +132,7 @@ def problems(
 
 def _idle_sinks(sinks: Mapping[str, Any], routes: tuple[Route, ...]) -> Iterator[Problem]:
     """Sinks that hear of nothing, unless an incident should match no route at all."""
-    led_to = {sink for route in routes for sink in (*route.sinks, *route.fallback)}
+    led_to = {sink for route in routes for sink in (*route.sinks, *route.fallback, *route.escalate_to)}
     for name in sorted(sinks.keys() - led_to) if routes else ():
         yield Problem(
             slug="sink-without-route",

@@ -52,6 +52,24 @@ class RouteSettings(Section):
         "critical", description="How bad it must have been for `fallback`."
     )
 
+    remind_every_s: DurationS | None = Field(
+        None,
+        alias="remind_every",
+        ge=10,
+        le=604_800,
+        examples=["4h"],
+        description="How often people hear again of what goes on while nobody has acknowledged it.",
+    )
+    escalate_after_s: DurationS | None = Field(
+        None,
+        alias="escalate_after",
+        ge=10,
+        le=604_800,
+        examples=["15m"],
+        description="When nobody has acknowledged it for so long, `escalate_to` are told as well.",
+    )
+    escalate_to: Patterns = Field((), examples=[["pager"]], description="Names of sinks.")
+
     @model_validator(mode="after")
     def _leaves_some_time(self) -> Self:
         if always((one.quiet() for one in self.mute), _ANY_WEEK):
@@ -60,9 +78,16 @@ class RouteSettings(Section):
 
     @model_validator(mode="after")
     def _leads_elsewhere(self) -> Self:
-        same = [sink for sink in self.fallback if sink in self.sinks]
-        if same:
-            raise ValueError(f"fallback names {same[0]}, which is among sinks already")
+        for key, sinks in (("fallback", self.fallback), ("escalate_to", self.escalate_to)):
+            same = [sink for sink in sinks if sink in self.sinks]
+            if same:
+                raise ValueError(f"{key} names {same[0]}, which is among sinks already")
+        return self
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> Self:
+        if bool(self.escalate_to) != (self.escalate_after_s is not None):
+            raise ValueError("escalate_after and escalate_to need each other")
         return self
 
     def route(self) -> Route:
@@ -75,4 +100,7 @@ class RouteSettings(Section):
             fallback=self.fallback,
             fallback_after_s=self.fallback_after_s,
             fallback_severity=Level.from_word(self.fallback_severity),
+            remind_every_s=self.remind_every_s,
+            escalate_after_s=self.escalate_after_s,
+            escalate_to=self.escalate_to,
         )

@@ -20,6 +20,7 @@ class ActKind(StrEnum):
 class Told(StrEnum):
     """Why a reply is worth hearing."""
 
+    STILL = "still"  # it goes on as it was, and people are to hear of it once more
     WORSE = "worse"
     REOPENED = "reopened"
     RESOLVED = "resolved"
@@ -27,16 +28,35 @@ class Told(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One call to a destination. `key` is what reconciliation looks for."""
+    """One call to a destination. `key` is what reconciliation looks for. `nth` is the number of a reminder, which may
+    be one of several of a version.
+    """
 
     kind: ActKind
     incident_id: int
     version: int
     told: Told | None = None
+    nth: int = 0
 
     @property
     def key(self) -> str:
-        return f"{self.incident_id}:{self.version}:{self.kind}"
+        return f"{self.incident_id}:{self._place}:{self.kind}"
+
+    @classmethod
+    def of_key(cls, key: str) -> "Act":
+        """The act that has `key`, as far as that says."""
+        incident_id, place, kind = key.split(":")
+        version, _, nth = place.partition(".")
+        return cls(ActKind(kind), int(incident_id), int(version), nth=int(nth or 0))
+
+    @property
+    def label(self) -> str:
+        """Tells it from every other of its incident, for destinations that know a message by a name of ours."""
+        return f"{self._place}-{self.told or self.kind}"
+
+    @property
+    def _place(self) -> str:
+        return f"{self.version}.{self.nth}" if self.nth else str(self.version)
 
     @classmethod
     def lost(cls, incident_id: int, highest: int) -> "Act":
@@ -81,7 +101,8 @@ class Delivery:
     `thread` that on the digest in whose thread it stands or, while there is none, has to be posted.
     `act_key`, `act_at` name the creating act in flight; `maybe_seen` is what it tells, after what is told by
     earlier ones that may have arrived and could not be looked for. `mention` is the route's, for what must be heard;
-    `why` says in words why people hear of it there, or only now, where that is not plain.
+    `why` says in words why people hear of it there, or only now, where that is not plain. `told_at` is when they last
+    heard something; reminders are counted, those that are wanted and those that are done with.
     """
 
     incident_id: int
@@ -92,6 +113,9 @@ class Delivery:
     status: DeliveryStatus = DeliveryStatus.DUE
     mention: str = ""
     why: str = ""
+    want_reminder: int = 0
+    seen_reminder: int = 0
+    told_at: datetime | None = None
     seen_version: int = 0
     seen_state: State | None = None
     seen_level: Level | None = None

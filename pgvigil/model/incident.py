@@ -23,7 +23,9 @@ class Incident:
     `version` rises with every change that a destination should reflect. `severity` is what it is now,
     `peak` the worst it was. `suppressed_by` names the reason why nobody is to be disturbed (an incident id
     such as `INC-3` of the target that is down, or of the chain that contains this session); `parent_id` is
-    that incident. `acknowledged_level` is how bad it was when somebody took it on. Stamps are aware UTC; durations are measured elsewhere, by the monotonic clock.
+    that incident. `acknowledged_level` is how bad it was when somebody took it on.
+    `unattended_since` is since when it goes on without any mark; `was_silenced_by` the silence that ended before that.
+    Stamps are aware UTC; durations are measured elsewhere, by the monotonic clock.
     """
 
     id: int
@@ -57,6 +59,8 @@ class Incident:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     acknowledged_level: Level | None = None
+    unattended_since: datetime | None = None
+    was_silenced_by: str | None = None
 
     @property
     def name(self) -> str:

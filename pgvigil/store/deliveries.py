@@ -44,6 +44,9 @@ DELIVERY = Table(
     Column("status", STATUS, nullable=False),
     Column("mention", TEXT, nullable=False),
     Column("why", TEXT, nullable=False, server_default=""),
+    Column("want_reminder", Integer, nullable=False, server_default="0"),
+    Column("seen_reminder", Integer, nullable=False, server_default="0"),
+    Column("told_at", STAMP),
     Column("seen_version", Integer, nullable=False),
     Column("seen_state", STATE),
     Column("seen_level", LEVEL),
@@ -60,7 +63,9 @@ DELIVERY = Table(
 
 _WAITING = (DeliveryStatus.DUE, DeliveryStatus.AMBIGUOUS, DeliveryStatus.PARKED)
 AT_REST = (DeliveryStatus.SETTLED, DeliveryStatus.LEFT)  # nobody is about to be told anything
-_WANTED = frozenset({"incident_id", "sink", "want_version", "urgency", "due_since", "mention", "why"})
+_WANTED = frozenset(
+    {"incident_id", "sink", "want_version", "urgency", "due_since", "mention", "why", "want_reminder"}
+)
 _DONE = [column for column in DELIVERY.columns if column.name not in _WANTED]
 _AS_READ = ("status", "act_key", "attempts", "seen_version")  # if these are as they were, so is the rest
 
@@ -178,8 +183,12 @@ class Deliveries:
         level: Level | None,
         remote: Mapping[str, str],
         at: datetime,
+        told_at: datetime | None = None,
+        reminder: int = 0,
     ) -> Delivery | None:
-        """People have seen `version`. Settled, or due again when more is wanted by now (since `at`)."""
+        """People have seen `version`. Settled, or due again when more is wanted by now (since `at`). `told_at` is when
+        they heard something, if they did; `reminder` the last that is done with.
+        """
         return self._swap(
             read,
             replace(
@@ -188,6 +197,8 @@ class Deliveries:
                 seen_version=version,
                 seen_state=state,
                 seen_level=level,
+                seen_reminder=max(reminder, read.seen_reminder),
+                told_at=told_at or read.told_at,
                 remote=remote,
                 act_key=None,
                 act_at=None,
@@ -283,7 +294,8 @@ def _wake(connection: Connection, read: Delivery, at: datetime) -> bool:
     now = row_now(connection, read)
     if now is None or now.status is not DeliveryStatus.SETTLED or now.seen_version != read.seen_version:
         return False
-    due = replace(now, status=DeliveryStatus.DUE, due_since=at, why=read.why)
+    wanted = max(now.want_reminder, read.want_reminder)
+    due = replace(now, status=DeliveryStatus.DUE, due_since=at, why=read.why, want_reminder=wanted)
     connection.execute(update(DELIVERY).where(is_row(read)).values(values_of(due)))
     return True
 

@@ -69,6 +69,8 @@ INCIDENT = Table(
     Column("acknowledged_by", TEXT),
     Column("acknowledged_at", STAMP),
     Column("acknowledged_level", LEVEL),
+    Column("unattended_since", STAMP),
+    Column("was_silenced_by", TEXT),
     # One open incident per fault, whatever the program above thinks.
     Index("incident_open", "fingerprint", unique=True, sqlite_where=text("state <> 'resolved'")),
     Index("incident_target", "target", "state", "resolved_at"),
@@ -286,10 +288,18 @@ def _commit(
     kept = [_write(connection, transition) for transition in transitions]
     for index, (transition, incident) in enumerate(zip(transitions, kept, strict=True)):
         if not _never_was(transition):
-            wants_of.reflect(connection, incident, [want for want in wants if want.index == index])
+            wanted = [want for want in wants if want.index == index]
+            wants_of.reflect(connection, incident, wanted, remind=_silence_ended(transition))
     for action in done:
         actions.put(connection, action)
     return kept
+
+
+def _silence_ended(transition: Transition) -> bool:
+    """Whether people who knew of it are to hear that it goes on, and nobody looks after it."""
+    before, after = transition.before, transition.after
+    silent = before is not None and before.silenced_by is not None
+    return silent and after.state in (State.FIRING, State.UNKNOWN) and not after.marks
 
 
 def _never_was(transition: Transition) -> bool:

@@ -13,8 +13,11 @@ from pgvigil.store.deliveries import AT_REST, DELIVERY, delivery_rows, is_row, r
 from pgvigil.store.lost import Lost
 
 
-def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) -> None:
-    """Inside the transaction of a commit: `wanted` sinks must reflect `incident` as it is now.
+def reflect(
+    connection: Connection, incident: Incident, wanted: Sequence[Want], *, remind: bool = False
+) -> None:
+    """Inside the transaction of a commit: `wanted` sinks must reflect `incident` as it is now; with `remind` those who
+    knew of it hear that it goes on.
 
     So must every sink that was ever to reflect it, wanted now or not: who heard that it fires hears the end.
     """
@@ -26,6 +29,7 @@ def reflect(connection: Connection, incident: Incident, wanted: Sequence[Want]) 
             fresh = _fresh(incident, want or Want(0, old.sink, incident.severity))
             left = want is None and old.status is DeliveryStatus.LEFT
             raised = replace(old, want_version=fresh.want_version) if left else _raised(old, fresh)
+            raised = replace(raised, want_reminder=raised.want_reminder + remind)
             connection.execute(update(DELIVERY).where(is_row(old)).values(values_of(raised)))
     lost = lost_time.current(connection, incident.evaluated_at) if wants else None
     for want in wants.values():

@@ -19,7 +19,7 @@ from daemon.demo.fake_slack_faults import hang
 from pgvigil.model.delivery import DeliveryStatus
 from pgvigil.model.incident import State
 from pgvigil.store import Store
-from tests.support.mortal_daemon import STAGES
+from tests.support.mortal_daemon import OF_REMINDERS, STAGES
 from tests.support.polling import poll
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,7 @@ class Scene:
     slack: FakeSlack
     folder: Path
     webhook: bool = False
+    remind_every_s: float | None = None
 
     @property
     def url(self) -> str:
@@ -61,6 +62,7 @@ class Scene:
             "incidents": incidents,
             "stage": stage,
             "nth": nth,
+            "remind_every_s": self.remind_every_s,
         }
         command = [sys.executable, "-m", "tests.support.mortal_daemon", json.dumps(plan)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
@@ -149,6 +151,24 @@ def test_a_webhook_cannot_look_so_it_marks(scene: Scene, stage: str) -> None:
     in_doubt = stage != "after settle"
     assert before == (stage != "after begin")
     assert marked == [False] * before + [True] * in_doubt + [False] * 2
+
+
+@pytest.mark.parametrize(
+    "stage", ["before wake", "after wake", "after begin", "before settle", "after settle"]
+)
+def test_a_reminder_that_is_killed_comes_once_all_the_same(scene: Scene, stage: str) -> None:
+    """The first message is begun first, that it got worse second, and the first reminder third."""
+    scene.remind_every_s = 0.3
+    with scene.daemon(stage=stage, nth=1 if stage in OF_REMINDERS else 3) as child:
+        assert child.wait(60) == -signal.SIGKILL
+    scene.finish()
+    scene.judge_store()
+    (root,) = scene.slack.roots()
+    acts = [reply["metadata"]["event_payload"]["act"] for reply in scene.slack.replies(root["ts"])]
+    assert acts[:3] == ["1:2:reply", "1:2.1:reply", "1:2.2:reply"]
+    assert acts[-1] == "1:3:reply"
+    assert len({*acts}) == len(acts)
+    assert DUPLICATE not in json.dumps(scene.slack.messages())
 
 
 def test_killed_again_and_again_at_random_moments(scene: Scene) -> None:

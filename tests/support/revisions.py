@@ -5,6 +5,7 @@ import sqlite3
 
 def undo_0004(store: sqlite3.Connection) -> None:
     """What people do to incidents was not kept, nor were silences and markers, nor what routes say of time."""
+    undo_0010(store)
     store.execute("DROP TABLE marker")
     undo_0007(store)
     store.execute("DROP TABLE silence")
@@ -16,3 +17,11 @@ def undo_0004(store: sqlite3.Connection) -> None:
 def undo_0007(store: sqlite3.Connection) -> None:
     """Routes said nothing of time."""
     store.execute("ALTER TABLE delivery DROP COLUMN why")
+
+
+def undo_0010(store: sqlite3.Connection) -> None:
+    """Nobody was reminded of anything."""
+    for column in ("want_reminder", "seen_reminder", "told_at"):
+        store.execute(f"ALTER TABLE delivery DROP COLUMN {column}")
+    for column in ("unattended_since", "was_silenced_by"):
+        store.execute(f"ALTER TABLE incident DROP COLUMN {column}")

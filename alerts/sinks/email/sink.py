@@ -54,7 +54,7 @@ class EmailSink(Blind):
         page = page_of(incident, self._public_url)
         first = self._id(identity(incident))
         before = delivery.thread.get("message_id", "")
-        own = first if act.told is None else self._id(f"{identity(incident)}.{act.version}.{act.told}")
+        own = first if act.told is None else self._id(f"{identity(incident)}.{act.label}")
         self._send(
             subject=f"{shown.short}: {shown.title} · {shown.place} ({incident.name})",
             text=incident_text(shown, page),

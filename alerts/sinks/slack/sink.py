@@ -167,7 +167,7 @@ class SlackSink:
         return None if ts is None else {"channel": channel, "ts": ts}
 
     def _address(self, act: Act, delivery: Delivery) -> dict[str, Any]:
-        heard = act.told in (Told.WORSE, Told.REOPENED)
+        heard = act.told in (Told.STILL, Told.WORSE, Told.REOPENED)
         thread = _thread_of(act, delivery)
         if act.kind is ActKind.POST and not thread:
             return {"channel": self._channel_id or self._named} | _ALWAYS

@@ -74,6 +74,29 @@ def test_the_mark_comes_and_goes_and_the_history_says_by_whom(quiet: Quiet) -> N
     assert whys[1:] == ["SIL-1 by ana: a deploy", "SIL-1 has ended; quiet until now"]
 
 
+def test_since_when_nobody_looks_after_it_is_written_with_what_made_it_so(quiet: Quiet) -> None:
+    """Reminders count from there, so that a process that is killed must not lose it."""
+
+    def stored() -> tuple[object, str | None]:
+        (kept,) = quiet.store.incidents.open()
+        return kept.unattended_since, kept.was_silenced_by
+
+    quiet.fire()
+    began = quiet.clock.now.utc
+    assert stored() == (began, None)
+    quiet.silence()
+    quiet.fire()
+    assert stored() == (None, None)
+    quiet.fire(HOUR_S)
+    ended = quiet.clock.now.utc
+    assert stored() == (ended, "SIL-1")
+    quiet.fire(60)
+    assert stored() == (ended, "SIL-1")
+    quiet.read(10, RULE)
+    assert quiet.fire() == [f"{RULE} reopened"]
+    assert stored() == (quiet.clock.now.utc, None), "another time that it fires"
+
+
 def test_it_ends_when_somebody_expires_it_and_holds_over_a_restart_until_then(quiet: Quiet) -> None:
     quiet.fire()
     quiet.silence()

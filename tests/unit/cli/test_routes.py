@@ -130,3 +130,15 @@ def test_what_happens_when_a_sink_is_late_is_said_of_what_is_bad_enough(
     taken = "  route 1: yes: low; if one has not taken it after 2m, also oncall\n"
     assert taken in shown(capsys, file, "--rule", "blocking_chain")
     assert "also oncall" not in shown(capsys, file, "--rule", "blocking_chain", "--severity", "warning")
+
+
+def test_who_is_reminded_and_who_else_is_told_is_said(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "pgvigil.toml"
+    times = 'remind_every = "4h"\nescalate_after = "15m"\nescalate_to = "oncall"'
+    file.write_text(f'{HEAD}[[routes]]\nsinks = ["low"]\n{times}\n', encoding="utf-8")
+    assert (
+        "  route 1: yes: low; again every 4h until it is acknowledged; if nobody acknowledges it for 15m, also oncall\n"
+    ) in shown(capsys, file, "--rule", "blocking_chain")
+    (found,) = json.loads(shown(capsys, file, "--rule", "blocking_chain", "--json"))["routes"]
+    assert (found["remind_every_s"], found["escalate_after_s"]) == (14400.0, 900.0)
+    assert found["escalate_to"] == ["oncall"]

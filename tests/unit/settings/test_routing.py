@@ -70,3 +70,22 @@ def test_a_sink_that_only_a_fallback_leads_to_is_not_idle(load_text: Load, tmp_p
     other = f'[sinks.b]\nkind = "hook"\ntoken_file = "{tmp_path}/pgvigil.toml"\n'
     found = load_text(f'{head(tmp_path)}fallback = "b"\n{other}').problems
     assert "sink-without-route" not in {problem.slug for problem in found}
+
+
+def test_who_else_is_told_and_when_belong_together(load_text: Load, tmp_path: object) -> None:
+    other = f'[sinks.b]\nkind = "hook"\ntoken_file = "{tmp_path}/pgvigil.toml"\n'
+    written = 'remind_every = "4h"\nescalate_after = "15m"\nescalate_to = "b"\n'
+    loaded = load_text(f"{head(tmp_path)}{written}{other}")
+    [route] = loaded.routes
+    assert (route.remind_every_s, route.escalate_after_s, route.escalate_to) == (14_400.0, 900.0, ("b",))
+    assert "sink-without-route" not in {problem.slug for problem in loaded.problems}
+    for wrong, said in (
+        ('escalate_to = "b"', "escalate_after and escalate_to need each other"),
+        ('escalate_after = "5m"', "escalate_after and escalate_to need each other"),
+        ('escalate_after = "5m"\nescalate_to = "a"', "escalate_to names a, which is among sinks already"),
+        ('escalate_after = "5m"\nescalate_to = "c"', 'routes[0].escalate_to = "c": no such sink'),
+        ('remind_every = "1s"', "remind_every"),
+    ):
+        with pytest.raises(ConfigErrors) as refused:
+            load_text(f"{head(tmp_path)}{wrong}\n{other}")
+        assert said in str(refused.value)

@@ -114,6 +114,7 @@ def test_a_part_of_another_incident_points_there_and_calls_nobody() -> None:
     [
         (Told.WORSE, (MENTION,), "🔴 Worse: warning → critical"),
         (Told.REOPENED, (MENTION,), "🔴 Reopened"),
+        (Told.STILL, (MENTION,), "🔴 Still firing after "),
         (Told.RESOLVED, (), "✅ Resolved after 14m07s"),
     ],
 )
@@ -125,6 +126,21 @@ def test_replies_say_what_changed_and_call_only_for_what_is_bad(
     assert mentions(message) == called
     assert first in as_text(message).splitlines()[0]
     assert "23 sessions blocked" in as_text(message)
+
+
+def test_the_end_of_a_silence_is_said_where_it_goes_on_and_to_whom_it_is_new() -> None:
+    ended = BEGAN + timedelta(minutes=5)
+    going_on = pile_up(unattended_since=ended, was_silenced_by="SIL-3")
+    said = f"Was silenced by SIL-3 until {ended:%H:%M:%S}Z"
+    known = delivery(seen_level=Level.WARNING, told_at=BEGAN)
+    assert said in as_text(render(act(ActKind.REPLY, Told.STILL), going_on, known))
+    first = as_text(render(act(), going_on, delivery()))
+    assert first.startswith("🔴 Still firing")
+    assert said in first
+    later = render(act(ActKind.REPLY, Told.STILL), going_on, replace(known, told_at=ended))
+    assert "Nobody has acknowledged it" in as_text(later)
+    hostile = pile_up(unattended_since=ended, was_silenced_by="<!channel> SIL-3")
+    assert mentions(render(act(), hostile, delivery())) == (MENTION,)
 
 
 def test_a_possible_duplicate_says_so() -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_a_store_of_the_second_revision_is_upgraded_with_what_it_holds(path: Pat
         undo_0004(plain)
         plain.execute("UPDATE alembic_version SET version_num = '0002'")
     with closing(Store.open(f"sqlite:///{path}")) as store:
-        assert store.incidents.get(kept.id) == kept
+        assert store.incidents.get(kept.id) == replace(kept, unattended_since=kept.fired_at)
         assert store.state.get("channel") == "C1"
         assert store.texts.get("orders", [(1, 2, 3)]) == {(1, 2, 3): "select 1"}
         store.history.save({"orders": FULL})
