@@ -128,12 +128,17 @@ def refuse(silence: Silence) -> None:
     if not silence.reason:
         raise SilenceRefusedError("reason: say why, for those who look for the alarm")
     lasts_s = (silence.ends_at - silence.created_at).total_seconds()
-    longest_s = LONGEST_CRITICAL_S if _may_hide_critical(silence) else LONGEST_S
-    if not 0 < lasts_s <= longest_s:
+    most_s = longest_s(silence)
+    if not 0 < lasts_s <= most_s:
         why = ", because it could hide what is critical; name the incident, or a lower severity" * (
-            longest_s < LONGEST_S
+            most_s < LONGEST_S
         )
-        raise SilenceRefusedError(f"for: more than 0s and at most {format_duration(longest_s)}{why}")
+        raise SilenceRefusedError(f"for: more than 0s and at most {format_duration(most_s)}{why}")
+
+
+def longest_s(silence: Silence) -> float:
+    """How long it may hold, by what it could hide."""
+    return LONGEST_CRITICAL_S if _may_hide_critical(silence) else LONGEST_S
 
 
 def _may_hide_critical(silence: Silence) -> bool:

@@ -108,6 +108,8 @@ def _settings(before: Settings, after: Settings) -> Iterator[str]:
         yield "tokens"
     if before.people != after.people:
         yield "people"
+    if before.maintenance != after.maintenance:
+        yield "maintenance"
     for section in ("metrics", "retention"):
         was, now = getattr(before, section), getattr(after, section)
         yield from (f"{section}.{name}" for _, name in _different(was, now))

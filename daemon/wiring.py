@@ -31,6 +31,7 @@ from daemon.http.sources import Silencing, Sources
 from daemon.itself import LOOK_S, Itself
 from daemon.lanes.pool import Once, Pool
 from daemon.loops import loops
+from daemon.maintaining import Maintaining
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
 from daemon.metrics.push import Pusher
@@ -98,6 +99,7 @@ class Daemon:
             self._store = Store.open(settings.daemon.store.reveal(), on_turn=self._disk.turned)
             undo.callback(self._store.close)
             self._silences = Silences(self._store.silences)
+            self._silencing = Silencing(self._silences, self._open, self._follow_silences)
             self._markers = Markers(self._store.markers)
             self._owed = Owed()
             looked = FirstLook(lambda: [one.target for one in self._fleet.watched.values()])
@@ -156,6 +158,8 @@ class Daemon:
         self._ticker.every("sinks", LOOK_S, look.submit, first_after_s=LOOK_S)
         timed = Once(self._workers.connects, lambda: self._routing.look(self._open, self._outboxes.wake))
         self._ticker.every("routes", ROUTES_S, timed.submit)
+        windows = Maintaining(self._silencing, lambda: self._settings.maintenance, self._setup, self._now)
+        windows.start(self._ticker, self._workers.connects)
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(
@@ -324,7 +328,7 @@ class Daemon:
             act=self._desk.act,
             feedback=incidents.feedback,
             receivers=lambda: self._receivers.all,
-            silencing=Silencing(self._silences, self._open, self._follow_silences),
+            silencing=self._silencing,
             markers=self._markers,
             now=self._now,
             grafana_url=self._grafana_url,

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from daemon.settings.describe import key_docs, schema_of
+from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, OVERRIDES, TEMPLATE
@@ -43,6 +44,7 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
                 "routes": {"type": "array", "items": _section(RouteSettings)},
                 "tokens": {"type": "array", "items": _section(TokenSettings)},
                 "people": {"type": "array", "items": _section(PersonSettings)},
+                "maintenance": {"type": "array", "items": _section(MaintenanceSettings)},
             }
         ),
     }

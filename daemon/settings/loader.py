@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from daemon.settings import checks, environment, files
 from daemon.settings.errors import Report, nearest
 from daemon.settings.explain import check_name, table, validated
+from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import RuleBook
@@ -38,6 +39,7 @@ TOP_LEVEL = (
     "routes",
     "tokens",
     "people",
+    "maintenance",
 )
 INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
@@ -72,6 +74,9 @@ def _settings(
     routes = tuple(section.route() for section in _list(RouteSettings, document, "routes", report))
     tokens = _list(TokenSettings, document, "tokens", report)
     people = tuple(section.person() for section in _list(PersonSettings, document, "people", report))
+    maintenance = tuple(
+        section.window() for section in _list(MaintenanceSettings, document, "maintenance", report)
+    )
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
     rules = RuleBook(plugins.rules, document.get("rules", {}), report, plugins.collectors)
@@ -94,6 +99,7 @@ def _settings(
         routes=routes,
         tokens=tokens,
         people=people,
+        maintenance=maintenance,
         rules=bound,
         problems=tuple(checks.problems(targets, sinks, routes, collectors, rules, report)),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alerts.bound import BoundRule
+from alerts.maintenance import Window
 from alerts.people import Person
 from alerts.routes import Route
 from daemon.settings.sections import (
@@ -41,6 +42,7 @@ class Settings:
     routes: tuple[Route, ...]
     tokens: tuple[TokenSettings, ...]
     people: tuple[Person, ...]
+    maintenance: tuple[Window, ...]
     rules: Mapping[str, Mapping[str, BoundRule]]  # target -> rule -> what holds there
     problems: tuple[Problem, ...]
 

@@ -1,5 +1,7 @@
 """Silences: nothing is heard while one holds, nothing is lost by it."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,32 @@ def test_a_silenced_incident_is_edited_and_not_heard_and_told_when_the_silence_e
             assert main(["silences", "expire", "SIL-1", "--url", daemon.url]) == codes.OK
             poll(lambda: len(slack.roots()) == 2, 20, message="it still fires, and is told now")
         assert slack.replies(root["ts"]) == (), "the end of the first was shown and never heard"
+
+
+def test_a_maintenance_window_that_is_under_way_keeps_it_quiet_until_the_configuration_drops_it(
+    database: Database, slack: FakeSlack, tmp_path: Path
+) -> None:
+    """The window began before the daemon, and holds over kill -9; dropped, people hear what still fires."""
+    config = oncall.idle_sessions(database) + oncall.sink(slack, tmp_path)
+    began = datetime.now(UTC) - timedelta(minutes=30)
+    window = f"""
+[[maintenance]]
+name = "repack"
+match = {{ rule = "{RULE}" }}
+reason = "pg_repack"
+from = "{began:%H:%M}"
+for = "2h"
+"""
+    with running_daemon(tmp_path, config + window) as daemon, idle_in_transaction(database.dsn(), "SELECT 1"):
+        fired = daemon.wait_incident(RULE, "firing")
+        assert fired["silenced_by"] == "SIL-1"
+        daemon.kill9()
+        daemon.start_again()
+        assert daemon.wait_incident(RULE, "firing")["silenced_by"] == "SIL-1"
+        (silence,) = json.loads(daemon.get("/api/v1/silences")[1])["silences"]
+        assert (silence["author"], silence["reason"]) == ("maintenance repack", "pg_repack")
+        assert slack.roots() == ()
+        assert daemon.reload(config)["settings_changed"] == ["maintenance"]
+        poll(slack.roots, 20, message="it still fires, and is told now")
+        assert "Was silenced by SIL-1" in as_text(slack.roots()[0])
+        assert "Still firing" in as_text(slack.roots()[0])

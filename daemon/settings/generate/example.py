@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.settings.describe import KeyDoc, brief, key_docs
 from daemon.settings.generate.toml import key_text, sample, value_text
+from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
@@ -63,6 +64,7 @@ def text(plugins: Plugins) -> str:
         _routes(plugins),
         commented(section("tokens", TokenSettings, array=True, live=False)),
         commented(section("people", PersonSettings, array=True, live=False)),
+        commented(section("maintenance", MaintenanceSettings, array=True, live=False)),
     ]
     return "\n".join(parts)
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.generate.toml import value_text
 from daemon.settings.hours import SeverityHoursSettings
+from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
 from daemon.settings.routing import RouteSettings
 from daemon.settings.sections import (
@@ -44,6 +45,11 @@ def configuration(plugins: Plugins) -> str:
             "`[[people]]`",
             PersonSettings,
             "One for each person who presses buttons; see [the guide to Slack](../how-to/slack.md).",
+        ),
+        (
+            "`[[maintenance]]`",
+            MaintenanceSettings,
+            "One for each window; see [how to silence](../how-to/silence.md).",
         ),
     )
     parts = [GENERATED + _CONFIGURATION]
