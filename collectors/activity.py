@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pgvigil.model.finding import session_key
 from pgvigil.plugins import Collector, Family, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query, start_of
+from pgvigil.sql.kept import StatementText
 
 HIDDEN = "hidden"  # state of sessions that our role may not see
 
@@ -40,7 +41,7 @@ class Session(NamedTuple):
     xid_age: int | None
     xmin_age: int | None
     own: bool
-    query: str
+    query: StatementText
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pgvigil.model.finding import session_key
 from pgvigil.plugins import Collector, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query, start_of
+from pgvigil.sql.kept import StatementText
 
 # Each examined waiter costs one call of pg_blocking_pids(), whose answer grows with the queue.
 MAX_EXAMINED = 300
@@ -46,7 +47,7 @@ class WaitSession(NamedTuple):
     xact_age_s: float | None
     query_age_s: float | None
     query_id: int | None
-    query: str
+    query: StatementText
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pgvigil.plugins import Collector, Family, LaneKind, Reader
 from pgvigil.postgres.query import Column, Query, start_of
+from pgvigil.sql.kept import StatementText
 
 _OWNER = re.compile(r"pgsql_tmp(\d+)\.")
 
@@ -28,7 +29,7 @@ class TempOwner(NamedTuple):
     user_name: str | None
     application: str
     query_age_s: float | None
-    query: str | None
+    query: StatementText | None
 
 
 class Allowed(NamedTuple):

@@ -20,7 +20,7 @@ from daemon.clock import Now, Ticker
 from daemon.following import Following
 from daemon.memory import Memory
 from daemon.owed import Owed
-from daemon.pipeline import Pipeline
+from daemon.pipeline import Kept, Pipeline
 from daemon.reading import scheduled
 from daemon.recorder import Recorder
 from daemon.settings.sections import TargetSettings
@@ -60,6 +60,7 @@ class Grounds:
     committed: Callable[[Sequence[Transition]], None]
     silenced: Silenced
     near: Near
+    keep: Kept  # the history of readings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +319,7 @@ class Fleet:
             peers=partial(self._peers, name),
             disk_size_bytes=settings.disk_size_bytes,
             kind=settings.kind,
+            keep=grounds.keep,
         )
         dsn = settings.server
         target = Target(

@@ -9,6 +9,7 @@ import structlog
 from daemon.board import Board
 from daemon.clock import Ticker
 from daemon.lanes.pool import Once, Pool
+from daemon.sampling import SampleLimits
 from daemon.settings.settings import Settings
 from pgvigil.problems import Problem
 from pgvigil.store import Store, StoreError
@@ -103,6 +104,11 @@ def keep_by(settings: Settings, now: datetime) -> Keep:
         read_since=now - timedelta(seconds=SPAN_S),
         targets=frozenset(target.name for target in settings.targets),
     )
+
+
+def samples_by(settings: Settings) -> SampleLimits:
+    """How long readings are kept, and how much they may take."""
+    return SampleLimits(settings.retention.samples_s, settings.retention.samples_size_bytes)
 
 
 def store_damaged(store: Store, why: str) -> Problem:

@@ -35,6 +35,13 @@ _AVAILABILITY = "availability"  # the one collector's feed that comes also while
 _FRESHNESS = "freshness"
 
 
+Kept = Callable[[Snapshot[Any], Collector[Any], Facts], None]
+
+
+def _forgets(_snapshot: Snapshot[Any], _collector: Collector[Any], _facts: Facts) -> None:
+    """No history of readings is kept."""
+
+
 class Pipeline:
     """Of one target. Called from its lanes' workers; the engine serialises what reaches the incidents."""
 
@@ -51,10 +58,12 @@ class Pipeline:
         peers: Callable[[], Sequence[Peer]] = tuple,
         disk_size_bytes: float | None = None,
         kind: TargetKind = TargetKind.POSTGRES,
+        keep: Kept = _forgets,
     ) -> None:
         self.memory = memory or Memory()
         self.disk_size_bytes = disk_size_bytes
         self._peers = peers
+        self._keep = keep
         self._kind = kind
         self.relations = Names()
         self.rule_errors: Counter[str] = Counter()
@@ -95,6 +104,7 @@ class Pipeline:
         """Keep what `collector` says is to be kept of a reading of the server of `facts`."""
         if not self._closed:
             self.memory.take(snapshot, collector, facts.system_identifier)
+            self._keep(snapshot, collector, facts)
 
     def forget(self, feed: str) -> None:
         """It is read no more: should it be again, nothing is compared with what was read before."""

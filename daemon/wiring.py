@@ -18,14 +18,13 @@ from daemon.clock import Now, Ticker, system_now
 from daemon.dead_man import DeadMansSwitch, Signs
 from daemon.descriptors import Descriptors
 from daemon.doctor.store import store_problems
+from daemon.doors import hosts_of, keys_of
 from daemon.failing_disk import FailingDisk
 from daemon.fleet import Fleet, Grounds, Watched
 from daemon.health import Health, status_line
 from daemon.heartbeat import BEAT_S, Heartbeat
-from daemon.housekeeping import Housekeeping, keep_by
+from daemon.housekeeping import Housekeeping, keep_by, samples_by
 from daemon.http.app import build
-from daemon.http.auth import Keys
-from daemon.http.hosts import Hosts
 from daemon.http.server import HttpServer, bind
 from daemon.http.sources import Silencing, Sources
 from daemon.itself import LOOK_S, Itself
@@ -41,7 +40,7 @@ from daemon.reload import Changes, LastReload, changes
 from daemon.remembering import Remembering
 from daemon.routing import LOOK_S as ROUTES_S
 from daemon.routing import Routing
-from daemon.settings.sections import DaemonSettings
+from daemon.sampling import Sampling
 from daemon.settings.settings import Settings
 from daemon.settling import FirstLook
 from daemon.setup import OwnSetup
@@ -84,9 +83,9 @@ class Daemon:
     ) -> None:
         self._settings = settings
         self._running = settings.daemon
-        self._keys = _keys(settings)
+        self._keys = keys_of(settings)
         self._people = People(settings.people)
-        self._hosts = _hosts(settings.daemon)
+        self._hosts = hosts_of(settings.daemon)
         self._now = now
         self.board = Board()
         self.last_reload = LastReload(now().utc)
@@ -112,6 +111,9 @@ class Daemon:
             self._settling = Once(self._workers.connects, self._owed.settle)
             self._ticker = Ticker(now)
             self._remembering = Remembering(self._store, self._workers.connects, lambda: self._fleet.memories)
+            self._sampling = Sampling(
+                self._store, self._workers.connects, now, lambda: samples_by(self._settings)
+            )
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
             self._itself = self._build_itself(settings)
@@ -153,6 +155,7 @@ class Daemon:
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
         self._remembering.start(self._ticker)
+        self._sampling.start(self._ticker)
         Descriptors(self.board, self._workers.connects).start(self._ticker)
         look = Once(self._workers.connects, self._itself.look)
         self._ticker.every("sinks", LOOK_S, look.submit, first_after_s=LOOK_S)
@@ -172,7 +175,7 @@ class Daemon:
         """
         changed = changes(self._settings, settings, self._running)
         with self._owed.held():
-            keys = _keys(settings)
+            keys = keys_of(settings)
             receiving = self._receivers.prepare(settings)
             boxes, targets = self._prepare(settings)
             self._outboxes.replace(boxes)
@@ -180,7 +183,7 @@ class Daemon:
             self._keys = keys
             self._people = People(settings.people)
             self._receivers.replace(receiving)
-            self._hosts = _hosts(settings.daemon)
+            self._hosts = hosts_of(settings.daemon)
             self._routing.configure(settings)
             self._fleet.apply(settings, targets)
             self._fleet.catch_up()
@@ -212,6 +215,7 @@ class Daemon:
         self._fleet.stop()
         self._stop_workers(budget)
         budget.run("history", self._remembering.save, most_s=HISTORY_S)
+        budget.run("samples", lambda: self._sampling.write(whole=True), most_s=HISTORY_S)
         self._stop_outboxes(budget)
         self._supervisor.stop()
         self._http.stop(budget.left_s(most_s=1.0))
@@ -304,6 +308,7 @@ class Daemon:
             committed=self._committed,
             silenced=self._silences.covering,
             near=self._markers.near,
+            keep=self._sampling.take,
         )
 
     def _loops(self) -> list[Loop]:
@@ -382,16 +387,3 @@ def _reports(settings: Settings) -> tuple[str, str, float]:
     """Where metrics are pushed, where signs of life go, and how often these do."""
     daemon = settings.daemon
     return settings.metrics.push_url.reveal(), daemon.heartbeat_url.reveal(), daemon.heartbeat_every_s
-
-
-def _keys(settings: Settings) -> Keys:
-    """Raises OSError."""
-    return Keys(settings.daemon.api_token(), tuple(one.holder() for one in settings.tokens))
-
-
-def _hosts(settings: DaemonSettings) -> Hosts:
-    return Hosts(
-        listen=settings.listen.host,
-        public_url=settings.public_url.reveal(),
-        allowed=settings.allowed_hosts,
-    )

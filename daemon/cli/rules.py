@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli import rehearse
+from daemon.cli import backtest, rehearse
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
@@ -24,6 +24,7 @@ WIDTH = 80
 
 app.command("test")(rehearse.try_out)
 app.command("capture")(rehearse.capture)
+app.command("backtest")(backtest.backtest)
 
 
 @app.callback()

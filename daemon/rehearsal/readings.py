@@ -1,6 +1,7 @@
 """Readings as JSON, and back: the form is that of the collector's own payload."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter
@@ -14,8 +15,14 @@ FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 
 
 def _form(collector: Collector[Any]) -> TypeAdapter[Any] | None:
+    return _form_of(collector.read)
+
+
+@cache
+def _form_of(read: Callable[..., Any]) -> TypeAdapter[Any] | None:
+    """Made once: it takes as long as a reading."""
     try:
-        return TypeAdapter(get_type_hints(collector.read)["return"])
+        return TypeAdapter(get_type_hints(read)["return"])
     except PydanticSchemaGenerationError:  # statements: columns of numbers, which only a server fills
         return None
 
@@ -28,6 +35,11 @@ def can_be_written(collector: Collector[Any]) -> bool:
 def encoded(collector: Collector[Any], payload: Any) -> Any:
     """`payload` as plain lists and objects. Raises TypeError for a collector whose readings cannot be written."""
     return _known(collector).dump_python(payload, mode="json")
+
+
+def as_json(collector: Collector[Any], payload: Any) -> bytes:
+    """`payload` as the text of `encoded`. Raises ValueError for text that is no UTF-8, and TypeError as `encoded` does."""
+    return _known(collector).dump_json(payload)
 
 
 def decoded(collector: Collector[Any], data: Any) -> Any:

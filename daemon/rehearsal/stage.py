@@ -62,10 +62,13 @@ class Stage:
         peers: Callable[[], tuple[Peer, ...]] = tuple,
         disk_size_bytes: float | None = None,
         kind: TargetKind = TargetKind.POSTGRES,
+        start: datetime | None = None,
     ) -> None:
+        """The clock begins at `start`, or at the present."""
         self.target = target
         self.rules = rules
-        self._moment = system_now()
+        now = system_now()
+        self._moment = now if start is None else Moment(start, now.mono_s)
         self.engine = Engine(target, labels or {}, rules, incidents or Unkept(), lambda _: (), lambda _: None)
         self.engine.load(self.now())
         self.pipeline = Pipeline(

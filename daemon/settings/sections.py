@@ -140,6 +140,18 @@ class RetentionSettings(Section):
         ge=86_400,
         description="What changed in settings, roles and the like; at most 2,000 changes of a target in any case.",
     )
+    samples_s: DurationS = Field(
+        7 * 86_400.0,
+        alias="samples",
+        ge=0,
+        description="Readings, for `pgvigil rules backtest`; 0s keeps none.",
+    )
+    samples_size_bytes: SizeBytes = Field(
+        64 * 1024**2,
+        alias="samples_size",
+        ge=0,
+        description="How much of the store these readings may take; the oldest give way.",
+    )
 
 
 class TargetSettings(Section):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 from pgvigil.store.database import Database
 from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
+from pgvigil.store.samples import Samples
 from pgvigil.store.schema import METADATA
 from pgvigil.store.texts import Texts
 
@@ -25,6 +26,7 @@ BOUNDS = {
     "series": "in number and points by who reads, by age; those of targets that are gone",
     "journal": "one for each that is read, by age; those of targets that are gone",
     "journal_change": "by age and number; those of targets that are gone",
+    "sample_block": "by size and age, at each write; those of targets that are gone",
     "state": "a few names that the program knows",
 }
 _VACUUM_PAGES = 512  # 2 MB a step, some milliseconds of the writer's time
@@ -68,6 +70,7 @@ def prune(database: Database, file: Database, keep: Keep) -> Pruned:
     dropped = texts.forget(keep.targets) + texts.shrink(keep.most_text_chars)
     history = Histories(file)
     history.forget(keep.targets)
+    Samples(file).forget(keep.targets)
     series = history.prune(seen_since=keep.read_since)
     changes = history.prune_changes(since=keep.changes_since, most=keep.most_changes)
     return Pruned(

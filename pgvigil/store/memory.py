@@ -24,7 +24,7 @@ from pgvigil.store.schema import METADATA
 T = TypeVar("T")
 
 GROWTH_BYTES = 256 * 1024 * 1024  # that a store may grow by while no disk takes it
-NOT_HELD = frozenset({"statement_text", "cluster", "series", "journal", "journal_change"})
+NOT_HELD = frozenset({"statement_text", "cluster", "series", "journal", "journal_change", "sample_block"})
 _PAGE_BYTES = 4096
 
 

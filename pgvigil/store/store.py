@@ -17,6 +17,7 @@ from pgvigil.store.history import Histories
 from pgvigil.store.incidents import Incidents
 from pgvigil.store.markers import Markers
 from pgvigil.store.recovery import Recovered
+from pgvigil.store.samples import Samples
 from pgvigil.store.silences import Silences
 from pgvigil.store.starting import opened
 from pgvigil.store.state import StateValues
@@ -40,6 +41,7 @@ class Store:
     history: Histories
     silences: Silences
     markers: Markers
+    samples: Samples
     state: StateValues
     recovered: Recovered | None  # what damage has cost
     _database: Failover | ReadOnly
@@ -65,14 +67,17 @@ class Store:
         path = location.path_of(url)
         if not exclusive:
             reader = ReadOnly(opening.readable(path))
-            return cls._of(path, reader, Texts(reader), Histories(reader), None, recovery.last(path))
+            return cls._of(
+                path, reader, Texts(reader), Histories(reader), Samples(reader), None, recovery.last(path)
+            )
         with ExitStack() as undo:
             lock = location.Lock(path)
             undo.callback(lock.release)
             recovered, failover = opened(path, on_turn, limits)
             undo.pop_all()
         texts = Texts(OnFile(failover, TEXTS_S), failover)
-        return cls._of(path, failover, texts, Histories(OnFile(failover, HISTORY_S)), lock, recovered)
+        on_file = OnFile(failover, HISTORY_S)
+        return cls._of(path, failover, texts, Histories(on_file), Samples(on_file), lock, recovered)
 
     @classmethod
     def _of(
@@ -81,6 +86,7 @@ class Store:
         database: Failover | ReadOnly,
         texts: Texts,
         history: Histories,
+        samples: Samples,
         lock: location.Lock | None,
         recovered: Recovered | None,
     ) -> Self:
@@ -93,6 +99,7 @@ class Store:
             history=history,
             silences=Silences(database),
             markers=Markers(database),
+            samples=samples,
             state=StateValues(database),
             recovered=recovered,
             _database=database,

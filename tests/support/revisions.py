@@ -4,7 +4,8 @@ import sqlite3
 
 
 def undo_0004(store: sqlite3.Connection) -> None:
-    """What people do to incidents was not kept, nor were silences and markers, nor what routes say of time."""
+    """What people do to incidents was not kept, nor were silences, markers and readings, nor what routes say of time."""
+    store.execute("DROP TABLE sample_block")
     undo_0010(store)
     store.execute("DROP TABLE marker")
     undo_0007(store)
