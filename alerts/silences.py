@@ -27,7 +27,8 @@ class SilenceStore(Protocol):
 
     def list(self) -> Sequence[Silence]: ...
     def add(self, silence: Silence) -> Silence: ...
-    def expire(self, silence_id: int, by: str) -> None: ...
+    def expire(self, silence_id: int, by: str, at: datetime) -> None: ...
+    def release(self, silence_id: int) -> None: ...
     def matched(self, silence_id: int, at: datetime) -> None: ...
 
 
@@ -86,11 +87,22 @@ class Silences:
     def expire(self, silence_id: int, by: str, now: datetime) -> Silence | None:
         """End it now; None when there is none of that number. One that is over stays as it is. Raises StoreError."""
         with self._lock:
-            found = next((one for one in self._all if one.id == silence_id), None)
-            if found is None or not found.active(now):
-                return found
-            self._store.expire(silence_id, by)
-            return self._replaced(replace(found, expired_by=by))
+            return self._expired(silence_id, by, now)
+
+    def release(self, silence_id: int, by: str, now: datetime) -> None:
+        """The mark that it holds for is no more: it ends, if it has not. Raises StoreError."""
+        with self._lock:
+            found = self._expired(silence_id, by, now)
+            if found is not None:
+                self._store.release(silence_id)
+                self._replaced(replace(found, mark=None))
+
+    def _expired(self, silence_id: int, by: str, now: datetime) -> Silence | None:
+        found = next((one for one in self._all if one.id == silence_id), None)
+        if found is None or not found.active(now):
+            return found
+        self._store.expire(silence_id, by, now)
+        return self._replaced(replace(found, expired_by=by, expired_at=now))
 
     def committed(self, transitions: Iterable[Transition]) -> None:
         """Note which silences have kept something quiet. What cannot be written now is with the next one."""

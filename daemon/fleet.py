@@ -72,6 +72,7 @@ class Watched:
     recorder: Recorder
     statements: Statements
     pipeline: Pipeline
+    following: Following
     target: Target
 
 
@@ -322,6 +323,7 @@ class Fleet:
             keep=grounds.keep,
         )
         dsn = settings.server
+        following = Following(settings.wants_database, settings.databases)
         target = Target(
             name,
             now=grounds.now,
@@ -330,7 +332,7 @@ class Fleet:
                 dsn, kind=settings.kind, limits=grounds.limits, database=database
             ),
             scheduled=scheduled(configuration, settings.kind),
-            following=Following(settings.wants_database, settings.databases),
+            following=following,
             pipeline=pipeline,
             recorder=recorder,
             kind=settings.kind,
@@ -341,6 +343,7 @@ class Fleet:
             recorder=recorder,
             statements=statements,
             pipeline=pipeline,
+            following=following,
             target=target,
         )
 

@@ -23,6 +23,7 @@ class Following:
 
     def __init__(self, wants: Callable[[str], bool], named: Sequence[str] = ()) -> None:
         self.want(wants, named)
+        self.databases: Sequence[Database] | None = None  # as they were read last
         self.names: Mapping[int, str] = {}  # every database, by oid
         self.followed: tuple[str, ...] = ()
         self.not_covered: Mapping[str, str] = {}  # matching, but cannot be read: why
@@ -46,6 +47,7 @@ class Following:
             appeared=tuple(name for name in followed if name not in self.followed),
             dropped=tuple(sorted(before - set(followed) - not_covered.keys())),
         )
+        self.databases = databases
         self.names = {database.oid: database.name for database in databases}
         self.not_covered = not_covered
         self.followed = followed

@@ -49,6 +49,7 @@ from daemon.stopping import Budget
 from daemon.supervisor import Loop, Supervisor
 from daemon.systemd import NOBODY, ServiceManager
 from daemon.target import Workers
+from daemon.target_marks import TargetMarks
 from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
@@ -161,8 +162,10 @@ class Daemon:
         self._ticker.every("sinks", LOOK_S, look.submit, first_after_s=LOOK_S)
         timed = Once(self._workers.connects, lambda: self._routing.look(self._open, self._outboxes.wake))
         self._ticker.every("routes", ROUTES_S, timed.submit)
-        windows = Maintaining(self._silencing, lambda: self._settings.maintenance, self._setup, self._now)
-        windows.start(self._ticker, self._workers.connects)
+        marks = TargetMarks(lambda: self._fleet.watched)
+        Maintaining(self._silencing, lambda: self._settings.maintenance, marks, self._setup, self._now).start(
+            self._ticker, self._workers.connects
+        )
         beat = Once(self._workers.connects, self._heartbeat.beat)
         self._ticker.every("heartbeat", BEAT_S, beat.submit, first_after_s=BEAT_S)
         log.info(

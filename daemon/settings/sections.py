@@ -192,12 +192,34 @@ class TargetSettings(Section):
         examples=["500GB"],
         description="Size of the volume that holds the server's data: SQL cannot tell it, forecasts need it.",
     )
+    marks: tuple[Literal["comment", "session"], ...] = Field(
+        (),
+        description='What in the target may say `pgvigil:maintenance`: a "comment" on a database, a "session" by its name.',
+    )
+    mark_roles: tuple[str, ...] = Field(
+        (),
+        examples=[["dba", "deploy_*"]],
+        description="Whose marks count: names or patterns of roles; for a comment the owner of the database.",
+    )
+    mark_most_s: DurationS = Field(
+        14_400.0,
+        alias="mark_most",
+        ge=60,
+        le=86_400,
+        description="How long one mark keeps the target quiet at most; then it is forgotten, and is said to be.",
+    )
     enabled: bool = Field(True, description="false keeps the section and watches nothing.")
 
     @model_validator(mode="after")
     def _one_password(self) -> "TargetSettings":
         if self.password_file is not None and self.password_command is not None:
             raise ValueError("password_file and password_command exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_somebodys(self) -> "TargetSettings":
+        if self.marks and not self.mark_roles:
+            raise ValueError('marks: whose? name them in mark_roles; ["*"] is everybody who can connect')
         return self
 
     @model_validator(mode="after")
@@ -208,7 +230,7 @@ class TargetSettings(Section):
             raise ValueError(
                 f"the dsn of a PgBouncer leads to its admin console: write dbname={console.DATABASE}"
             )
-        given = {"databases", "exclude_databases", "disk_size_bytes"} & self.model_fields_set
+        given = {"databases", "exclude_databases", "disk_size_bytes", "marks"} & self.model_fields_set
         if given:
             raise ValueError(f"{' and '.join(sorted(given))} can be said of a PostgreSQL server only")
         return self
@@ -221,6 +243,10 @@ class TargetSettings(Section):
     def wants_database(self, database: str) -> bool:
         """Whether `database` is to be looked into: some pattern names it and none leaves it out."""
         return _named(database, self.databases) and not _named(database, self.exclude_databases)
+
+    def marked_by(self, role: str) -> bool:
+        """Whether what this role says of maintenance counts."""
+        return _named(role, self.mark_roles)
 
     def selected_by(self, selector: str) -> bool:
         """Whether an override's selector means this target: a glob of names, or `label=glob`."""

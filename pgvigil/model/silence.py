@@ -13,7 +13,8 @@ class Silence:
     store has given one; people see it as `SIL-3`.
 
     `episodes` names the only episodes that it is about, where it ends with them (see `episode`); `worst` is the
-    severity up to which it holds. `matched_at` is when it first kept something quiet.
+    severity up to which it holds. `matched_at` is when it first kept something quiet. `mark` names
+    the mark in a target that it holds for, until that is gone.
     """
 
     id: int
@@ -27,6 +28,8 @@ class Silence:
     worst: Level | None = None
     matched_at: datetime | None = None
     expired_by: str | None = None
+    expired_at: datetime | None = None
+    mark: str | None = None
 
     @property
     def name(self) -> str:

@@ -25,6 +25,8 @@ SILENCE = Table(
     Column("worst", LEVEL),
     Column("matched_at", STAMP),
     Column("expired_by", TEXT),
+    Column("expired_at", STAMP),
+    Column("mark", TEXT),
     sqlite_autoincrement=True,  # a name is never given to another silence: incidents are marked with it
 )
 
@@ -46,8 +48,12 @@ class Silences:
         """Returns it with its id. Of those that are over the oldest are forgotten."""
         return self._database.write(lambda connection: _add(connection, silence))
 
-    def expire(self, silence_id: int, by: str) -> None:
-        self._change(silence_id, expired_by=by)
+    def expire(self, silence_id: int, by: str, at: datetime) -> None:
+        self._change(silence_id, expired_by=by, expired_at=at)
+
+    def release(self, silence_id: int) -> None:
+        """The mark that it held for is gone: should the same be said again, that is another one."""
+        self._change(silence_id, mark=None)
 
     def matched(self, silence_id: int, at: datetime) -> None:
         self._change(silence_id, matched_at=at)

@@ -53,8 +53,11 @@ class Kept:
         self._ids += 1
         return replace(silence, id=self._ids)
 
-    def expire(self, silence_id: int, by: str) -> None:
-        del silence_id, by
+    def expire(self, silence_id: int, by: str, at: datetime) -> None:
+        del silence_id, by, at
+
+    def release(self, silence_id: int) -> None:
+        del silence_id
 
     def matched(self, silence_id: int, at: datetime) -> None:
         del silence_id, at

@@ -69,3 +69,11 @@ def test_two_windows_have_two_names(load_text: Load) -> None:
     with pytest.raises(ConfigErrors) as refused:
         load_text(HEAD + WINDOW + WINDOW)
     assert "is already the name of another window" in str(refused.value)
+
+
+def test_marks_in_a_target_count_only_where_it_is_said_whose(load_text: Load) -> None:
+    with pytest.raises(ConfigErrors) as refused:
+        load_text(HEAD + 'marks = ["session"]\n')
+    assert "marks: whose?" in str(refused.value)
+    (target,) = load_text(HEAD + 'marks = ["session"]\nmark_roles = ["dba", "deploy_*"]\n').targets
+    assert [target.marked_by(role) for role in ("dba", "deploy_1", "app")] == [True, True, False]
