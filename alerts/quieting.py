@@ -32,6 +32,9 @@ class Quieting:
             return refusal
         if action.kind is ActionKind.EXPECTED and incident.severity >= Level.CRITICAL:
             return Outcome(Result.REFUSED, incident, f"{incident.name} is critical: that is never expected")
+        if action.worst is not None and incident.severity > action.worst:
+            sentence = f"{incident.name} is {incident.severity.word} already, worse than {action.worst.word}"
+            return Outcome(Result.REFUSED, incident, sentence)
         present = self._silences.covering(incident, action.at)
         if present is not None:
             sentence = f"{present.author} was first: {present.name} keeps {incident.name} quiet already"
@@ -56,6 +59,7 @@ def _silence(action: Action, incident: Incident) -> Silence:
         created_at=action.at,
         ends_at=action.at + timedelta(seconds=min(lasts_s, 10 * LONGEST_S)),
         until_resolved=action.for_s is None,
+        worst=action.worst,
     )
 
 

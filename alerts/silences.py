@@ -57,6 +57,10 @@ class Silences:
         """The newest first."""
         return self._all
 
+    def named(self, name: str | None) -> Silence | None:
+        """The silence `SIL-3`."""
+        return next((one for one in self._all if one.name == name), None)
+
     def covering(self, incident: Incident, now: datetime) -> Silence | None:
         """The oldest silence that keeps the incident quiet at `now`."""
         return next((one for one in reversed(self._all) if one.active(now) and covers(one, incident)), None)

@@ -50,6 +50,7 @@ from daemon.supervisor import Loop, Supervisor
 from daemon.systemd import NOBODY, ServiceManager
 from daemon.target import Workers
 from daemon.target_marks import TargetMarks
+from daemon.why import chain_of
 from pgvigil.model.action import Action, Outcome
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
@@ -340,6 +341,8 @@ class Daemon:
             markers=self._markers,
             now=self._now,
             grafana_url=self._grafana_url,
+            actions=incidents.actions,
+            why=lambda item: chain_of(self._store, self._settings, item, self._now().utc).sections(),
         )
 
     # --- while it runs ----------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from alerts.render import view
 from alerts.sinks.console import as_text
 from daemon.cli import client, codes
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
-from daemon.cli.why import Chain
 from daemon.clock import system_now
 from daemon.jsonable import incident as as_object
 from daemon.jsonable import stamp
+from daemon.why import chain_of
 from pgvigil.model.delivery import Delivery
 from pgvigil.model.incident import Event, Incident, State
 from pgvigil.store.store import Store
@@ -82,15 +82,7 @@ def why(
     """Say why somebody was told of an incident, or nobody: rule and limits, marks, routes, and every delivery."""
     with closing(_store(config)) as store:
         item = _found(store, incident)
-        parent = None if item.parent_id is None else store.incidents.get(item.parent_id)
-        chain = Chain(
-            settings=load_settings(config),
-            incident=item,
-            parent=parent,
-            silence=next((one for one in store.silences.list() if one.name == item.silenced_by), None),
-            deliveries=store.deliveries.of_incident(item.id),
-            now=system_now().utc,
-        )
+        chain = chain_of(store, load_settings(config), item, system_now().utc)
     if json:
         print_json(chain.as_object())
     else:

@@ -17,10 +17,15 @@ from daemon.http.api import Api
 from daemon.http.auth import Keys, TokenGate
 from daemon.http.headers import SafeHeaders
 from daemon.http.hosts import HostGate, Hosts
+from daemon.http.login import Login
 from daemon.http.markers import MarkersApi
 from daemon.http.page import Page
+from daemon.http.patience import Patience
+from daemon.http.pressing import Pressing
 from daemon.http.probes import Probes
 from daemon.http.receiving import MOST_RECEIVED_BYTES, Receiving
+from daemon.http.rendering import Renderer
+from daemon.http.sessions import Sessions
 from daemon.http.silences import SilencesApi
 from daemon.http.sources import Sources
 from daemon.http.static import Static
@@ -36,8 +41,12 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
     """The application; its endpoints read `sources` and nothing else. API and page answer to `hosts` only, and ask
     for the token of `keys`, where there is one. Both are asked each time: they may change.
     """
-    static = Static()
-    probes, api, page = Probes(sources), Api(sources), Page(sources, static.version)
+    static, patience = Static(), Patience()
+    sessions = Sessions(lambda: sources.now().mono_s)
+    renderer = Renderer(sources, static.version)
+    silencing, marking = SilencesApi(sources), MarkersApi(sources)
+    probes, api, page = Probes(sources), Api(sources), Page(sources, renderer)
+    login = Login(renderer, sessions, keys, hosts, patience)
     table: dict[str, Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]] = {
         "/metrics": probes.metrics,
         "/healthz": probes.healthz,
@@ -48,28 +57,33 @@ def build(sources: Sources, hosts: Callable[[], Hosts], keys: Callable[[], Keys]
         "/api/v1/statements": api.statements,
         "/api/v1/problems": api.problems,
         "/api/v1/rules/feedback": api.feedback,
+        "/api/v1/silences": silencing.list,
+        "/api/v1/markers": marking.list,
         "/static/{version}/{name}": static.file,
+        "/login": login.form,
         "/": page.overview,
         "/incidents/{name}": page.incident,
         "/targets/{name}": page.target,
     }
     boundary = _Boundary(page)
     routes = [Route(path, boundary.around(handler), methods=["GET"]) for path, handler in table.items()]
-    acting = boundary.around(Acting(sources).incident, takes_body=True)
-    routes.append(Route("/api/v1/incidents/{name}/actions", acting, methods=["POST"]))
-    silencing = SilencesApi(sources)
-    for path, handler in (("", silencing.add), ("/{name}/expire", silencing.expire)):
-        asked = boundary.around(handler, takes_body=True)
-        routes.append(Route(f"/api/v1/silences{path}", asked, methods=["POST"]))
-    routes.append(Route("/api/v1/silences", boundary.around(silencing.list), methods=["GET"]))
-    marking = MarkersApi(sources)
-    marked = boundary.around(marking.add, takes_body=True)
-    routes.append(Route("/api/v1/markers", marked, methods=["POST"]))
-    routes.append(Route("/api/v1/markers", boundary.around(marking.list), methods=["GET"]))
+    pressing = Pressing(sources, sessions, hosts)
+    posted: dict[str, Callable[[Request], Any]] = {
+        "/api/v1/incidents/{name}/actions": Acting(sources).incident,
+        "/api/v1/silences": silencing.add,
+        "/api/v1/silences/{name}/expire": silencing.expire,
+        "/api/v1/markers": marking.add,
+        "/login": login.begin,
+        "/logout": login.end,
+        "/incidents/{name}/actions": pressing.incident,
+        "/silences/{name}/expire": pressing.expire,
+    }
+    for path, taker in posted.items():
+        routes.append(Route(path, boundary.around(taker, takes_body=True), methods=["POST"]))
     receiving = boundary.around(Receiving(sources).take, takes_body=True, most_bytes=MOST_RECEIVED_BYTES)
     routes.append(Route("/receivers/{name}", receiving, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: boundary.http_error})
-    return SafeHeaders(HostGate(TokenGate(app, keys), hosts))
+    return SafeHeaders(HostGate(TokenGate(app, keys, sessions, patience), hosts))
 
 
 class _Crowd:
@@ -142,6 +156,6 @@ class _Boundary:
         )
         path = request.scope["path"]
         if "text/html" in request.headers.get("accept", "") and not path.startswith("/api/"):
-            return self._page.error(path, status, detail)
+            return self._page.error(request, status, detail)
         headers = error.headers if isinstance(error, HTTPException) else None
         return JSONResponse({"error": detail}, status, headers)

@@ -3,11 +3,11 @@
 import json
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from daemon.http.origins import same
 from daemon.http.tokens import Holder, May
 
 MOST_PATTERNS = 50
@@ -18,7 +18,7 @@ _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 def holder_who_may(do: May, request: Request) -> Holder:
     """Who acts. Raises 401 without a token that has a name, 403 where it may not, or where the page is another's."""
     origin = request.headers.get("origin")
-    if origin is not None and not _same(origin, request.headers.get("host", "")):
+    if origin is not None and not same(origin, request.headers.get("host", "")):
         raise HTTPException(403, "a page of another origin may not act here")
     holder: Holder | None = getattr(request.state, "holder", None)
     if holder is None:
@@ -35,13 +35,6 @@ def holder_who_may(do: May, request: Request) -> Holder:
     if kind != "application/json":
         raise HTTPException(415, "the body must be JSON: send Content-Type: application/json")
     return holder
-
-
-def _same(origin: str, host: str) -> bool:
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower() != ""
-    except ValueError:  # half an IPv6 address
-        return False
 
 
 def object_in(body: bytes) -> dict[str, Any]:

@@ -8,14 +8,14 @@ _POLICY = (
     "script-src 'self'",
     "connect-src 'self'",  # the page asks for itself again
     "img-src 'self'",
-    "form-action 'self'",  # the filter
+    "form-action 'self'",  # the filter, and what people do
     "base-uri 'none'",
     "frame-ancestors 'none'",
 )
 _HEADERS = (
     (b"content-security-policy", "; ".join(_POLICY).encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with "no-referrer" browsers hide the Origin of our own forms, too
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-embedder-policy", b"require-corp"),

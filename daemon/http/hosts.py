@@ -35,9 +35,14 @@ class Hosts:
     def __init__(self, *, listen: str, public_url: str = "", allowed: Iterable[str] = ()) -> None:
         names = ("localhost", listen, _host_in(public_url), *allowed)
         self._names = frozenset(map(plain, names)) - {""}
+        self._public = _origin_in(public_url)
 
     def __contains__(self, host: str) -> bool:
         return host in self._names or _is_address(host)
+
+    def public(self, origin: str) -> bool:
+        """Whether a page of that origin is pgvigil's, by the address that people use."""
+        return self._public != "" and _origin_in(origin) == self._public
 
 
 def _host_in(url: str) -> str:
@@ -45,6 +50,14 @@ def _host_in(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:  # half an IPv6 address
         return ""
+
+
+def _origin_in(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
 
 
 def _is_address(host: str) -> bool:

@@ -4,11 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import structlog
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -16,9 +13,10 @@ from starlette.responses import HTMLResponse, Response
 from alerts.sink_failing import OWN
 from daemon.http import overview as shown
 from daemon.http.api import incident_named
+from daemon.http.deeds import DURATIONS, newest, said_of, silence_rows
+from daemon.http.rendering import Renderer, notice_for, viewer_of
+from daemon.http.sessions import Ended, Viewer
 from daemon.http.sources import Sources
-from daemon.http.words import FILTERS, visible
-from pgvigil import __version__
 from pgvigil.model.incident import Incident
 from pgvigil.store import StoreError
 
@@ -32,41 +30,37 @@ MOST_RESOLVED = 50
 
 
 class Page:
-    """The endpoints that answer with HTML. `assets` is the version of the static files."""
+    """The endpoints that answer with HTML."""
 
-    def __init__(self, sources: Sources, assets: str) -> None:
+    def __init__(self, sources: Sources, renderer: Renderer) -> None:
         self._sources = sources
+        self._renderer = renderer
         self._kept = _Kept(lambda: sources.now().mono_s)
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=visible,
-            undefined=StrictUndefined,
-        )
-        self._templates.filters.update(FILTERS)
-        self._templates.globals.update(assets=assets, version=__version__)
 
     def overview(self, request: Request) -> Response:
         target = request.query_params.get("target", "")[:MOST_QUERY]
         query = request.query_params.get("q", "").strip()[:MOST_QUERY]
-        return HTMLResponse(self._kept.text((target, query), lambda: self._overview(target, query)))
+        key = (target, query, *_seen_by(request))
+        return HTMLResponse(self._kept.text(key, lambda: self._overview(request, target, query)))
 
     def incident(self, request: Request) -> Response:
         item = incident_named(self._sources, request.path_params["name"])
         view = self._sources.board.target(item.target)
         now = self._sources.now().utc
         others = () if view is None else view.incidents
-        text = self._render(
+        text = self._renderer.text(
             "incident.html",
-            root="../",
+            request,
             title=f"{item.name} {item.state.value}: {item.summary}",
             now=now,
             card=shown.incident_card(item, others, now),
             history=self._sources.history(item.id),
+            verdicts=said_of(self._sources.actions(item.id)),
+            silence=self._sources.silencing.silences.named(item.silenced_by),
+            why=tuple(self._sources.why(item)),
             watched=view is not None,
             own=item.target == OWN,
+            durations=DURATIONS,
         )
         return HTMLResponse(text)
 
@@ -77,9 +71,9 @@ class Page:
             raise HTTPException(404, f"there is no target {name}")
         now = self._sources.now().utc
         statements = shown.statements_of(view, most=len(view.top.statements) if view.top else 0)
-        text = self._render(
+        text = self._renderer.text(
             "target.html",
-            root="../",
+            request,
             title=view.name,
             now=now,
             row=shown.target_row(view, now),
@@ -88,26 +82,27 @@ class Page:
         )
         return HTMLResponse(text)
 
-    def error(self, path: str, status: int, detail: str) -> Response:
-        """For whoever asked for `path` with a browser."""
-        root = "../" * (path.count("/") - 1)
-        text = self._render("error.html", root=root, title=f"{status}", status=status, detail=detail)
+    def error(self, request: Request, status: int, detail: str) -> Response:
+        """For whoever asked with a browser."""
+        text = self._renderer.text("error.html", request, title=f"{status}", status=status, detail=detail)
         return HTMLResponse(text, status)
 
-    def _overview(self, target: str, query: str) -> str:
+    def _overview(self, request: Request, target: str, query: str) -> str:
         board, now = self._sources.board, self._sources.now().utc
         found = shown.overview(
             board.targets, board.problems, now, target=target, query=query, own_incidents=board.incidents
         )
-        return self._render(
+        return self._renderer.text(
             "overview.html",
-            root="",
+            request,
             title=f"{found.open_count} open incident{'' if found.open_count == 1 else 's'}",
             page=found,
             now=now,
             target=target,
             query=query,
             resolved=self._resolved(),
+            silences=silence_rows(self._sources.silencing, now),
+            markers=newest(self._sources.markers.all, now),
         )
 
     def _resolved(self) -> tuple[Incident, ...] | None:
@@ -119,10 +114,15 @@ class Page:
             return None
         return tuple(found)
 
-    def _render(self, template: str, **values: Any) -> str:
-        return self._templates.get_template(template).render(
-            grafana_url=self._sources.grafana_url(), **values
-        )
+
+def _seen_by(request: Request) -> tuple[str, ...]:
+    """What the same page may look different by: who looks, why nobody does, what is said, and what was done last."""
+    seen = viewer_of(request)
+    if isinstance(seen, Viewer):
+        may = " ".join(sorted(seen.holder.may))
+        said = request.query_params.get("said", "") if notice_for(request) else ""
+        return seen.session.key, seen.holder.name, may, said, seen.session.latest
+    return (seen.why,) if isinstance(seen, Ended) else ()
 
 
 class _Kept:
@@ -131,9 +131,9 @@ class _Kept:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._lock = threading.Lock()
-        self._texts: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, ...], tuple[float, str]] = OrderedDict()
 
-    def text(self, key: tuple[str, str], render: Callable[[], str]) -> str:
+    def text(self, key: tuple[str, ...], render: Callable[[], str]) -> str:
         with self._lock:
             kept = self._texts.pop(key, None)
             if kept is None or self._now_s() - kept[0] > FRESH_S:

@@ -61,18 +61,8 @@ class SilencesApi:
 
     def expire(self, request: Request) -> Response:
         holder = holder_who_may(May.SILENCE, request)
-        name, silencing = request.path_params["name"], self._sources.silencing
-        number = name.removeprefix("SIL-")
-        if not number.isdecimal() or len(number) > 17:
-            raise HTTPException(404, "there is no such silence")
-        now = self._sources.now().utc
-        try:
-            found = silencing.silences.expire(int(number), holder.name, now)
-        except StoreError as error:
-            raise HTTPException(503, f"nothing was changed: {error}") from error
-        if found is None:
-            raise HTTPException(404, f"there is no silence SIL-{number}")
-        silencing.follow()
+        found = expired(self._sources, request.path_params["name"], holder.name)
+        now, silencing = self._sources.now().utc, self._sources.silencing
         return JSONResponse({"silence": jsonable.silence(found, now, silencing.open())})
 
     def _silence(self, asked: dict[str, Any], author: str) -> Silence:
@@ -91,6 +81,21 @@ class SilencesApi:
             until_resolved=until_resolved,
             worst=None if worst is None else Level.from_word(worst),
         )
+
+
+def expired(sources: Sources, name: str, by: str) -> Silence:
+    """The silence of that name, ended by somebody now if it was not over. Raises HTTPException."""
+    number, silencing = name.removeprefix("SIL-"), sources.silencing
+    if not number.isdecimal() or len(number) > 17:
+        raise HTTPException(404, "there is no such silence")
+    try:
+        found = silencing.silences.expire(int(number), by, sources.now().utc)
+    except StoreError as error:
+        raise HTTPException(503, f"nothing was changed: {error}") from error
+    if found is None:
+        raise HTTPException(404, f"there is no silence SIL-{number}")
+    silencing.follow()
+    return found
 
 
 def _flag(asked: dict[str, Any], key: str) -> bool:

@@ -1,6 +1,6 @@
 """What the answers are made of: ready-made values, and the store's past incidents."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +27,8 @@ class Silencing:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`incidents(states, target, limit)` and `resolved(since, limit)` read the store, newest first; `history` has
-    the oldest first. `act` does what somebody does to an incident. `now` is the injected clock.
+    the oldest first. `act` does what somebody does to an incident. `actions` are what
+    people did to it; `why` says in sections with titles why people were told, or not. `now` is the injected clock.
     """
 
     board: Board
@@ -44,3 +45,5 @@ class Sources:
     feedback: Callable[[], Sequence[Feedback]] = list
     receivers: Callable[[], Mapping[str, Receiver]] = dict
     grafana_url: Callable[[], str] = lambda: ""
+    actions: Callable[[int], Sequence[Action]] = lambda _number: ()
+    why: Callable[[Incident], Iterable[tuple[str, Sequence[str]]]] = lambda _item: ()

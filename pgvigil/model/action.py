@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
 
 
 class Door(StrEnum):
@@ -56,6 +57,7 @@ class Action:
     """`id` is chosen by whoever offers the button: the same one again is the same press of it, and is done once.
 
     `note` is the actor's own words, as one line. `for_s` is how long a silence lasts; None is until it is resolved.
+    `worst` is the severity up to which a silence holds; None is whatever comes.
     `fault` is what `fault_of` said of the incident that the button was made for, where the door knows it: in a new store
     its number may be another one's.
     """
@@ -67,6 +69,7 @@ class Action:
     at: datetime
     note: str = ""
     for_s: float | None = None
+    worst: Level | None = None
     fault: str = ""
 
 

@@ -51,17 +51,24 @@ def put(connection: Connection, action: Action) -> None:
 
 
 def find(connection: Connection, action_id: str) -> Action | None:
-    row = connection.execute(select(ACTION).where(ACTION.c.id == action_id)).mappings().one_or_none()
-    if row is None:
-        return None
-    return Action(
-        id=row["id"],
-        kind=row["kind"],
-        incident_id=row["incident_id"],
-        actor=Actor(row["actor"], row["door"]),
-        at=row["at"],
-        note=row["note"],
-    )
+    found = matching(connection, ACTION.c.id == action_id)
+    return found[0] if found else None
+
+
+def matching(connection: Connection, which: ColumnElement[bool]) -> list[Action]:
+    """The oldest first."""
+    rows = connection.execute(select(ACTION).where(which).order_by(ACTION.c.at, ACTION.c.id)).mappings()
+    return [
+        Action(
+            id=row["id"],
+            kind=row["kind"],
+            incident_id=row["incident_id"],
+            actor=Actor(row["actor"], row["door"]),
+            at=row["at"],
+            note=row["note"],
+        )
+        for row in rows
+    ]
 
 
 def verdicts(connection: Connection, *which: ColumnElement[bool]) -> dict[tuple[int, str], ActionKind]:

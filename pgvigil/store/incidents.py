@@ -221,6 +221,11 @@ class Incidents:
         """The action of that id, if it was done."""
         return self._database.read(lambda connection: actions.find(connection, action_id))
 
+    def actions(self, incident_id: int) -> Sequence[Action]:
+        """What people did to it, as far as that is kept, the oldest first; silences are kept apart."""
+        of_it = actions.ACTION.c.incident_id == incident_id
+        return self._database.read(lambda connection: actions.matching(connection, of_it))
+
     def verdict(self, incident_id: int, actor: str) -> ActionKind | None:
         """What somebody said last of an incident."""
         of_it = actions.ACTION.c.incident_id == incident_id

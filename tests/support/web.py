@@ -92,6 +92,7 @@ class World:
     sources: Sources | None = None
     followed: threading.Event = field(default_factory=threading.Event)
     acted: list[Action] = field(default_factory=list)
+    keys: Keys = field(default_factory=Keys)
 
     def act(self, action: Action) -> Outcome:
         """As the desk: INC-7 can be acted on, INC-8 is over, and without its disk nothing can be written."""
@@ -167,8 +168,11 @@ def serving(token: str = "", holders: tuple[Holder, ...] = ()) -> Iterator[World
         markers=Markers(Pinboard(world)),
         now=world.now,
         grafana_url=lambda: "https://grafana.example.com",
+        actions=lambda number: [one for one in world.acted if one.incident_id == number],
+        why=lambda item: [("Deliveries", [f"chat: nothing was posted of {item.name}"])],
     )
-    server = HttpServer(build(world.sources, own_names, lambda: Keys(token, holders)), bind("127.0.0.1:0"))
+    world.keys = Keys(token, holders)
+    server = HttpServer(build(world.sources, own_names, lambda: world.keys), bind("127.0.0.1:0"))
     server.start()
     world.url = server.url
     try:

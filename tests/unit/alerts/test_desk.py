@@ -62,9 +62,18 @@ class World:
         for_s: float | None = 3600.0,
         door: Door = Door.SLACK,
         fault: str = "",
+        worst: Level | None = None,
     ) -> Outcome:
-        actor = Actor("someone", door, user)
-        action = Action(id="x", kind=kind, incident_id=412, actor=actor, at=NOW, for_s=for_s, fault=fault)
+        action = Action(
+            id="x",
+            kind=kind,
+            incident_id=412,
+            actor=Actor("someone", door, user),
+            at=NOW,
+            for_s=for_s,
+            worst=worst,
+            fault=fault,
+        )
         return self.desk.act(action)
 
 
@@ -157,6 +166,23 @@ def test_what_is_expected_is_quiet_when_it_comes_again_and_heard_when_it_is_wors
     assert (silence.reason, silence.ends_at - NOW) == ("expected, as INC-412 says", timedelta(days=7))
 
 
+def test_silenced_up_to_a_severity_it_is_told_when_it_gets_worse(store: Store) -> None:
+    """Also where it is until resolved; and not at all where it is worse already."""
+    for for_s in (3600.0, None):
+        world = World(store, pile_up(severity=Level.WARNING), ANA)
+        assert world.press(ActionKind.SILENCE, for_s=for_s, worst=Level.WARNING).result is Result.DONE
+        quiet = [world.silences.covering(one, NOW) for one in (world.incident, pile_up())]
+        assert [one is not None for one in quiet] == [True, False]
+        (silence, *_) = world.silences.all
+        world.silences.expire(silence.id, "ana", NOW)
+    world = World(store, pile_up(), ANA)
+    outcome = world.press(ActionKind.SILENCE, worst=Level.WARNING)
+    assert (outcome.result, outcome.sentence) == (
+        Result.REFUSED,
+        "INC-412 is critical already, worse than warning",
+    )
+
+
 def test_what_is_critical_is_never_expected(store: Store) -> None:
     world = World(store, pile_up(), ANA)
     assert world.press(ActionKind.EXPECTED).result is Result.REFUSED
@@ -172,6 +198,7 @@ def test_of_each_person_the_last_word_on_an_incident_is_reported(store: Store) -
         note = Action(id=str(number), kind=ActionKind(kind), incident_id=item.id, actor=actor, at=at)
         store.incidents.note(note)
     assert store.incidents.verdict(item.id, "ana") is ActionKind.USEFUL
+    assert [(one.actor.name, one.kind.value) for one in store.incidents.actions(item.id)] == said
     assert list(store.incidents.feedback()) == [Feedback(item.rule, 1, 1, 1)]
 
 

@@ -275,7 +275,7 @@ def test_every_answer_tells_the_browser_to_trust_nothing(world: World, path: str
     assert "http" not in policy
     assert "*" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cross-origin-resource-policy"] == headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 

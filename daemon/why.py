@@ -11,12 +11,13 @@ from alerts.render import magnitude
 from alerts.routes import Recipient, Router, Step, muted_until, path
 from alerts.sink_failing import OWN, others
 from alerts.sink_failing import bound as sink_failing
-from daemon.cli.routes import path_lines, step_object
 from daemon.jsonable import stamp
+from daemon.paths import path_lines, step_object
 from daemon.settings import Settings
 from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.silence import Silence
+from pgvigil.store import Store
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
@@ -47,16 +48,17 @@ class Chain:
         item = self.incident
         yield f"{item.name} {item.rule} on {_place(item)}: {item.state}, {item.severity.word}"
         yield f"  {one_line(item.summary)}"
-        yield from ("", "Rule")
-        yield from (f"  {line}" for line in self._rule())
-        yield from ("", "Since when")
-        yield from (f"  {line}" for line in self._times())
-        yield from ("", "Marks")
-        yield from (f"  {line}" for line in self._marks() or ["none"])
-        yield from ("", "Routes, as they are configured now")
-        yield from (f"  {line}" for line in self._routes())
-        yield from ("", "Deliveries")
-        yield from (f"  {line}" for line in self._delivered())
+        for title, lines in self.sections():
+            yield from ("", title)
+            yield from (f"  {line}" for line in lines)
+
+    def sections(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """The links of the chain, each with its title."""
+        yield "Rule", [*self._rule()]
+        yield "Since when", [*self._times()]
+        yield "Marks", self._marks() or ["none"]
+        yield "Routes, as they are configured now", [*self._routes()]
+        yield "Deliveries", [*self._delivered()]
 
     def as_object(self) -> dict[str, Any]:
         """For programs."""
@@ -218,6 +220,18 @@ class Chain:
             "last_error": row.last_error,
             "meaning": self._became(row),
         }
+
+
+def chain_of(store: Store, settings: Settings, item: Incident, now: datetime) -> Chain:
+    """What the store knows of it. Raises StoreError."""
+    return Chain(
+        settings=settings,
+        incident=item,
+        parent=None if item.parent_id is None else store.incidents.get(item.parent_id),
+        silence=next((one for one in store.silences.list() if one.name == item.silenced_by), None),
+        deliveries=store.deliveries.of_incident(item.id),
+        now=now,
+    )
 
 
 def _of(silence: Silence | None) -> str:
