@@ -1,4 +1,4 @@
-"""Acknowledging one incident: pure functions. Somebody looks after it, at the severity that it has now."""
+"""What people do to one incident: pure functions. Somebody looks after it, at the severity that it has now; or only looks."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +16,10 @@ def act(tracked: Tracked, action: Action, moment: Moment) -> tuple[Change, Outco
     refusal = refused(incident)
     if refusal is not None:
         return Change(tracked), refusal
+    if action.kind is ActionKind.REFRESH:
+        awaiting = replace(tracked, timers=tracked.timers.written_next())
+        sentence = f"{incident.name} is read again now; whatever that shows is in its messages in a moment"
+        return Change(awaiting), Outcome(Result.DONE, incident, sentence)
     if action.kind is ActionKind.ACKNOWLEDGE:
         return _acknowledge(tracked, action, moment)
     return _unacknowledge(tracked, action, moment)

@@ -103,8 +103,8 @@ class Evaluation:
         if tracked is None:
             return None
         made, outcome = acknowledging.act(tracked, asked, self._moment)
+        self.draft.put(made)
         if made.transition is not None:
-            self.draft.put(made)
             self.draft.actions.append(asked)
         return outcome
 

@@ -61,6 +61,10 @@ class Timers:
         since_s = now_s if self.blind_mono_s is None else self.blind_mono_s
         return replace(self, blind_mono_s=since_s, quiet_mono_s=None, milder_mono_s=None)
 
+    def written_next(self) -> "Timers":
+        """The next reading is shown to people, however soon it comes and whatever it says."""
+        return replace(self, refreshed_mono_s=-math.inf, unwritten=True)
+
     def milder_than(self, severity: Level, level: Level, now_s: float) -> "Timers":
         """Keeps account of how long the level has been under the severity."""
         if level >= severity:

@@ -107,9 +107,11 @@ class Databases:
                 if before.get(name) != one:
                     self._recorder.expect(name, database, one.interval_s, self._now())
 
-    def due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
-        """Read with this collector in every followed database; at a tick, where it is time."""
+    def due(self, scheduled: Scheduled, *, tick: bool = True, only: str | None = None) -> None:
+        """Read with this collector in every followed database, or in one; at a tick, where it is time."""
         for database in self._following.followed:
+            if only not in (None, database):
+                continue
             if not tick or self._stretching.due(scheduled, database):
                 self._lane_of(scheduled).due(self._reading(scheduled, database), tick=tick)
         self._look_up(self._pipeline.relations.known())  # they may have been renamed

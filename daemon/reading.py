@@ -1,6 +1,6 @@
 """One reading of one collector on one session: the same for the daemon and for `pgvigil check`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,11 @@ def read(
         interval_s=scheduled.interval_s,
         rows=rows,
     )
+
+
+def in_databases(scheduled: Mapping[str, Scheduled]) -> list[Scheduled]:
+    """Those that read in each database, not on the server as a whole."""
+    return [one for one in scheduled.values() if one.collector.lane is not LaneKind.SERVER]
 
 
 def own_reading(target: str, feed: str, rows: Any, interval_s: float, moment: Moment) -> Snapshot[Any]:

@@ -1,6 +1,6 @@
 """One watched server: its three lanes, what is due on them, and which databases it has."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from daemon.lanes.lane import Job, Lane, ServerLane
 from daemon.lanes.pool import Once, Pool
 from daemon.metrics.vitals import Sums, exported
 from daemon.pipeline import Pipeline
-from daemon.reading import Scheduled, home_extensions, read
+from daemon.reading import Scheduled, home_extensions, in_databases, read
 from daemon.recorder import Recorder
 from daemon.setup import Setup
 from daemon.statements import FEED
@@ -107,7 +107,7 @@ class Target:
             pool=workers.visits,
             connect=connect,
             following=following,
-            collectors=_in_databases(scheduled),
+            collectors=in_databases(scheduled),
             reading=self._reading,
             visited=self._visited,
             refused=self._refused,
@@ -143,7 +143,7 @@ class Target:
         for name, one in scheduled.items():
             if before.get(name) != one and self._ticks is not None:
                 self._plan(self._ticks, one)
-        self._databases.reschedule(_in_databases(scheduled))
+        self._databases.reschedule(in_databases(scheduled))
         self._home.needs(home_extensions(scheduled.values()))
         self._setup.needed({one.collector.extension or "" for one in scheduled.values()})
         self._recorder.publish()
@@ -197,9 +197,15 @@ class Target:
         expected = {(one.collector, one.database) for one in view.collectors}
         return not view.up or (self._databases.listed and expected <= self._tried)
 
-    def _due(self, scheduled: Scheduled, *, tick: bool = True) -> None:
+    def read_now(self, feeds: Collection[str], database: str | None) -> None:
+        """Off schedule, what these collectors read: in one database, or wherever they do."""
+        for scheduled in self._scheduled.values():
+            if scheduled.collector.name in feeds:
+                self._due(scheduled, tick=False, only=database)
+
+    def _due(self, scheduled: Scheduled, *, tick: bool = True, only: str | None = None) -> None:
         if scheduled.collector.lane is not LaneKind.SERVER:
-            self._databases.due(scheduled, tick=tick)
+            self._databases.due(scheduled, tick=tick, only=only)
         elif not tick or self._stretching.due(scheduled):
             self._server.due(self._reading(scheduled, None), tick=tick)
 
@@ -391,8 +397,3 @@ class Target:
         self._recorder.availability(availability, moment)
         self._setup.refused(failure)
         self._pipeline.unavailable(availability, moment, told=self._unreachable)
-
-
-def _in_databases(scheduled: Mapping[str, Scheduled]) -> list[Scheduled]:
-    """Those that read in each database, not on the server as a whole."""
-    return [one for one in scheduled.values() if one.collector.lane is not LaneKind.SERVER]

@@ -33,11 +33,12 @@ from daemon.loops import loops
 from daemon.maintaining import Maintaining
 from daemon.metrics.exposition import Exposition
 from daemon.metrics.own import OwnMetrics
-from daemon.metrics.push import Pusher
 from daemon.owed import Owed
 from daemon.receivers import Receivers
+from daemon.refreshing import Refreshing
 from daemon.reload import Changes, LastReload, changes
 from daemon.remembering import Remembering
+from daemon.reporting import Reporting
 from daemon.routing import LOOK_S as ROUTES_S
 from daemon.routing import Routing
 from daemon.sampling import Sampling
@@ -51,7 +52,7 @@ from daemon.systemd import NOBODY, ServiceManager
 from daemon.target import Workers
 from daemon.target_marks import TargetMarks
 from daemon.why import chain_of
-from pgvigil.model.action import Action, Outcome
+from pgvigil.model.action import Action, ActionKind, Outcome
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.postgres.limits import LIMITS, Limits
 from pgvigil.store import Store
@@ -61,7 +62,6 @@ log = structlog.get_logger(__name__)
 
 WRITE_LIMIT_S = 120.0  # of the store's memory: it takes milliseconds, whatever the disk does
 OWN_LIMIT_S = 15.0  # the clock ticks every second, the event loop ten times a second
-PUSH_S = 15.0
 SETTLE_S = 2.0  # how often what could not be written is tried again
 FINISH_S = 2.5  # for running reads to finish by themselves
 INTERRUPTED_S = 1.0  # for those that did not, once they were interrupted
@@ -92,7 +92,6 @@ class Daemon:
         self.board = Board()
         self.last_reload = LastReload(now().utc)
         self._setup = OwnSetup(self.board)
-        self._reporting: set[str] = set()
         with ExitStack() as undo:
             listener = bind(str(settings.daemon.listen))
             undo.callback(listener.close)
@@ -118,6 +117,7 @@ class Daemon:
             )
             self._fleet = Fleet(self._grounds(limits))
             self._fleet.adopt(self._fleet.prepare(settings))
+            self._refreshing = Refreshing(self._fleet, now)
             self._itself = self._build_itself(settings)
             self._desk = self._build_desk()
             self._receivers = Receivers(now, self._desk.act)
@@ -129,6 +129,7 @@ class Daemon:
             self._account = self._build_account()
             self._switch = DeadMansSwitch(self._signs(), now)
             self._exposition = Exposition(self.board, OwnMetrics(self._account.stats, now().utc))
+            self._reporting = Reporting(self._exposition, self._switch, self._ticker, self._workers.connects)
             app = build(self._sources(), lambda: self._hosts, lambda: self._keys)
             self._http = HttpServer(app, listener)
             undo.pop_all()
@@ -153,7 +154,7 @@ class Daemon:
         self._owed.settle()
         self._receivers.replace(self._receiving)
         self._supervisor.watch(self._loops())
-        self._start_reporting()
+        self._reporting.follow(self._settings)
         self._ticker.every("settle", SETTLE_S, self._settle)
         self._housekeeping.start(self._ticker)
         self._remembering.start(self._ticker)
@@ -196,8 +197,7 @@ class Daemon:
             before, self._settings = self._settings, settings
         self._supervisor.watch(self._loops())
         self._setup.note("configuration", settings.problems)
-        if _reports(settings) != _reports(before):
-            self._start_reporting()
+        self._reporting.follow(settings)
         if settings.daemon.log_level != before.daemon.log_level:
             logs.set_level(settings.daemon.log_level)
         self._settle()
@@ -348,7 +348,10 @@ class Daemon:
     # --- while it runs ----------------------------------------------------------------------------------
 
     def _act(self, target: str, action: Action) -> Outcome | None:
-        return self._itself.act(action) if target == OWN else self._fleet.act(target, action)
+        if target == OWN:
+            return self._itself.act(action)
+        act = self._refreshing.act if action.kind is ActionKind.REFRESH else self._fleet.act
+        return act(target, action)
 
     def _open(self) -> list[Incident]:
         return [*self._fleet.fired(), *self._itself.open]
@@ -370,26 +373,6 @@ class Daemon:
         if self._owed:
             self._settling.submit()
 
-    def _start_reporting(self) -> None:
-        """To whoever waits outside, at the addresses of now."""
-        for name in self._reporting:
-            self._ticker.cancel(name)
-        push_url, self._switch.url, every_s = _reports(self._settings)
-        reports = {
-            "push": (push_url, PUSH_S, Pusher(push_url, self._exposition).push),
-            "sign of life": (self._switch.url, every_s, self._switch.report),
-        }
-        self._reporting = {name for name, (url, _, _) in reports.items() if url}
-        for name in self._reporting:
-            _, period_s, report = reports[name]
-            self._ticker.every(name, period_s, Once(self._workers.connects, report).submit)
-
     def _keep(self) -> Keep:
         """What the settings of now say of the store's memory."""
         return keep_by(self._settings, self._now().utc)
-
-
-def _reports(settings: Settings) -> tuple[str, str, float]:
-    """Where metrics are pushed, where signs of life go, and how often these do."""
-    daemon = settings.daemon
-    return settings.metrics.push_url.reveal(), daemon.heartbeat_url.reveal(), daemon.heartbeat_every_s

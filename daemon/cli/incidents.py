@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -101,15 +102,36 @@ def ack(
     json: AsJson = False,
 ) -> None:
     """Acknowledge an incident: say that you look after it. Everybody who was told of it sees who does."""
+    _act(incident, "unacknowledge" if undo else "acknowledge", note, config, url, token_file, json=json)
+
+
+@app.command()
+def refresh(
+    incident: Number,
+    *,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: client.DaemonUrl = None,
+    token_file: client.TokenFile = None,
+    json: AsJson = False,
+) -> None:
+    """Read again now what an incident stands on: its messages show what is found, and when it was."""
+    _act(incident, "refresh", "", config, url, token_file, json=json)
+
+
+def _act(
+    incident: str,
+    action: str,
+    note: str,
+    config: Path,
+    url: str | None,
+    token_file: Path | None,
+    *,
+    json: bool,
+) -> None:
     number = incident.upper().removeprefix("INC-")
     if not number.isdecimal() or len(number) > 17:
         raise typer.BadParameter(f"{incident!r} is no incident; write its number, such as INC-7")
-    asked = {
-        "action": "unacknowledge" if undo else "acknowledge",
-        "note": note,
-        "door": "cli",
-        "id": str(uuid.uuid4()),
-    }
+    asked = {"action": action, "note": note, "door": "cli", "id": str(uuid.uuid4())}
     daemon = client.Daemon(url or client.url_of(load_settings(config).daemon), client.token_from(token_file))
     answer = daemon.post(f"/api/v1/incidents/INC-{number}/actions", asked)
     if json:

@@ -26,6 +26,7 @@ _KEYS = ("action", "id", "note", "door")
 _KINDS = (
     ActionKind.ACKNOWLEDGE,
     ActionKind.UNACKNOWLEDGE,
+    ActionKind.REFRESH,
     *FEEDBACK,
 )  # silences have an address of their own
 _DOORS = (Door.API, Door.CLI)  # what a caller may call itself; the others are known for certain

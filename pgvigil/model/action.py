@@ -32,6 +32,7 @@ class Actor:
 class ActionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     UNACKNOWLEDGE = "unacknowledge"
+    REFRESH = "refresh"
     SILENCE = "silence"
     EXPECTED = "expected"
     USEFUL = "useful"

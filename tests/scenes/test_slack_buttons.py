@@ -73,7 +73,7 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             link.push(press(actions_of(slack.roots()[0]), "silence", choice="1h"), "envelope-2")
             poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="the silence is shown")
             left = [one["action_id"] for one in actions_of(slack.roots()[0])["elements"]]
-            assert left == ["unacknowledge", "useful", "noise"]
+            assert left == ["unacknowledge", "refresh", "useful", "noise"]
             link.push(press(actions_of(slack.roots()[0]), "noise"), "envelope-3")
             counted = 'pgvigil_rule_feedback_total{rule="idle_in_transaction",verdict="noise"}'
             poll(lambda: daemon.metric(counted), 20, message="the metric counts it")

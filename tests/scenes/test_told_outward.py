@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import target, wiring
+from daemon import reporting, target
 from tests.support.daemons import daemon_in_process
 from tests.support.gateway import running_gateway
 from tests.support.locks import idle_in_transaction
@@ -32,7 +32,7 @@ def test_the_metrics_of_a_running_daemon_are_pushed(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same text as /metrics, again and again."""
-    monkeypatch.setattr(wiring, "PUSH_S", 0.5)
+    monkeypatch.setattr(reporting, "PUSH_S", 0.5)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with running_gateway() as gateway:
         push = f'[metrics]\npush_url = "http://127.0.0.1:{gateway.port}"\n'

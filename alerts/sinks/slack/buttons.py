@@ -20,6 +20,7 @@ def buttons(incident: Incident) -> list[Block]:
             elements.append(_silence())
             if incident.severity < Level.CRITICAL:
                 elements.append(_button(ActionKind.EXPECTED, "Expected"))
+        elements.append(_button(ActionKind.REFRESH, "Refresh evidence"))
     elements += [_button(ActionKind.USEFUL, "Useful"), _button(ActionKind.NOISE, "Noise")]
     block_id = f"pgvigil:{incident.id}:{fault_of(incident)}:{incident.version}"
     return [{"type": "actions", "block_id": block_id, "elements": elements}]

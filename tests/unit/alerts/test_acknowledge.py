@@ -220,3 +220,19 @@ def test_the_last_two_hundred_actions_of_an_incident_are_kept(world: World) -> N
     kept = [world.store.incidents.action(f"a{number:03}") for number in range(205)]
     assert [one is not None for one in kept] == [False] * 5 + [True] * 200
     assert kept[-1] == replace(one, note="")
+
+
+def test_who_refreshes_sees_the_next_reading_however_soon_it_comes_and_only_that_one(world: World) -> None:
+    """Also where it says the same: when it was seen is what people asked."""
+    fire(world)
+    version = world.incident(RULE).version
+    world.read(1, RULE, finding(RULE))
+    assert world.incident(RULE).version == version, "a second later nothing new is told by itself"
+    assert press(world, kind=ActionKind.REFRESH).result is Result.DONE
+    assert world.incident(RULE).version == version, "a press alone shows nothing"
+    world.read(1, RULE, finding(RULE))
+    assert world.incident(RULE).version == version + 1
+    assert world.incident(RULE).evaluated_at == world.clock.now.utc
+    world.read(1, RULE, finding(RULE))
+    assert world.incident(RULE).version == version + 1
+    assert "refresh" not in {event.kind for event in world.store.incidents.history(1)}

@@ -170,7 +170,7 @@ def test_problems_of_the_file_come_and_go_with_it(run: Run) -> None:
 
 
 def test_pushing_begins_moves_and_ends_with_the_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.wiring.PUSH_S", 0.1)
+    monkeypatch.setattr("daemon.reporting.PUSH_S", 0.1)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     running = run(SHOP + SCREEN)
     with running_gateway() as first, running_gateway() as second:

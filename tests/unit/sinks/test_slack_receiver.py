@@ -104,6 +104,7 @@ def test_buttons_stand_above_the_last_line_and_slack_takes_them(tier: Tier) -> N
     assert [one["action_id"] for one in actions_of(message)["elements"]] == [
         "acknowledge",
         "silence",
+        "refresh",
         "useful",
         "noise",
     ]
@@ -111,7 +112,8 @@ def test_buttons_stand_above_the_last_line_and_slack_takes_them(tier: Tier) -> N
 
 def test_who_acknowledged_can_give_it_back_and_what_is_silenced_is_not_silenced_again() -> None:
     taken = pile_up(acknowledged_by="ana", silenced_by="SIL-1")
-    assert [one["action_id"] for one in block(taken)["elements"]] == ["unacknowledge", "useful", "noise"]
+    shown = ["unacknowledge", "refresh", "useful", "noise"]
+    assert [one["action_id"] for one in block(taken)["elements"]] == shown
 
 
 def test_what_is_critical_cannot_be_expected() -> None:
