@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.http.patience import Patience, too_many
 from daemon.http.places import login_at, root_of
-from daemon.http.sessions import COOKIE, Ended, Sessions, Viewer
+from daemon.http.sessions import Ended, Sessions, Viewer, cookie_of
 from daemon.http.tokens import Holder, May, holder_of
 
 SIGNED_PATHS = "/receivers/"  # what comes in there is signed, and carries no token
@@ -60,8 +60,8 @@ class TokenGate:
 
     async def _refusal(self, request: Request) -> Response | None:
         keys = self._keys()
-        cookie = request.cookies.get(COOKIE)
-        viewer = None if cookie is None else self._sessions.of(cookie, keys.holders)
+        cookie = cookie_of(request)
+        viewer = self._sessions.of(cookie, keys.holders) if cookie else None
         request.state.viewer = viewer
         kind, credentials = _credentials(request.scope)
         address = request.client.host if request.client else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -12,8 +13,10 @@ from daemon.http.origins import by_tls
 from daemon.http.patience import Patience, too_many
 from daemon.http.places import go_on, place_in
 from daemon.http.rendering import Renderer
-from daemon.http.sessions import COOKIE, LIFE_S, Sessions
+from daemon.http.sessions import LIFE_S, Sessions, cookie_name, cookie_of
 from daemon.http.tokens import May, holder_of
+
+log = structlog.get_logger(__name__)
 
 MOST_TOKEN = 500
 _UNKNOWN = "No token in the configuration is this one. Copy it whole; `pgvigil token new NAME` makes another."
@@ -52,11 +55,13 @@ class Login:
         token = fields.get("token", "").strip()
         holder = holder_of(token.encode(), self._keys().holders) if 0 < len(token) <= MOST_TOKEN else None
         if holder is None:
+            log.warning("login_refused", address=address)
             await self._patience.wrong(address)
             return self._page(request, fields, _UNKNOWN, 401, {"WWW-Authenticate": "Bearer"})
         if May.READ not in holder.may:
             return self._page(request, fields, _NOT_READING.format(holder.name), 403)
-        self._sessions.end(request.cookies.get(COOKIE, ""))
+        log.info("logged_in", name=holder.name, address=address)
+        self._sessions.end(cookie_of(request))
         answer = go_on(request, place_in(fields.get("back", "")))
         _give(answer, request, self._sessions.begin(holder))
         return answer
@@ -65,7 +70,7 @@ class Login:
         form = form_of(request, self._hosts)
         if isinstance(form, Response):
             return form
-        self._sessions.end(request.cookies.get(COOKIE, ""))
+        self._sessions.end(cookie_of(request))
         answer = go_on(request, "")
         _give(answer, request, "", max_age_s=0)
         return answer
@@ -96,7 +101,7 @@ def _give(answer: Response, request: Request, cookie: str, max_age_s: int | None
     the browser's window: how long the session lasts is known here, so that its end can be said.
     """
     answer.set_cookie(
-        COOKIE,
+        cookie_name(request.headers.get("host", "")),
         cookie,
         max_age=max_age_s,
         path=None,

@@ -32,6 +32,6 @@ def own_page(request: Request, hosts: Callable[[], Hosts]) -> bool:
 def by_tls(request: Request) -> bool:
     """Whether the browser came by https, perhaps to a proxy. Whoever lies about it harms only the own cookie."""
     forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    return "https" in (request.url.scheme, forwarded) or request.headers.get("origin", "").startswith(
+    return "https" in (request.scope["scheme"], forwarded) or request.headers.get("origin", "").startswith(
         "https:"
     )

@@ -44,7 +44,7 @@ class Pressing:
         try:
             item = incident_named(self._sources, request.path_params["name"])
             action = Action(
-                id=id_in(form.fields.get("id")),
+                id=id_in(form.fields.get("press")),
                 kind=kind,
                 incident_id=item.id,
                 actor=Actor(holder.name, Door.PAGE),

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from daemon.http.tokens import Holder
 from pgvigil.units import format_duration
 
-COOKIE = "pgvigil_session"
 LIFE_S = 12 * 3600.0  # a shift; whatever was done in between
 MOST = 500
 MOST_OF_ONE = 20  # of one token: a program that logs in over and over ends no session of others
@@ -57,6 +58,17 @@ class Ended:
     """A browser shows a session that is none any more."""
 
     why: str
+
+
+def cookie_name(host: str) -> str:
+    """Browsers tell hosts apart, and not their ports: two tunnels to this machine are two pgvigils."""
+    port = host.rpartition(":")[2]
+    return f"pgvigil_session_{port}" if port.isdecimal() else "pgvigil_session"
+
+
+def cookie_of(request: Request) -> str:
+    """What the cookie holds; "" where there is none."""
+    return request.cookies.get(cookie_name(request.headers.get("host", "")), "")
 
 
 class Sessions:

@@ -81,7 +81,7 @@ STRUCTURE = """() => {
     jumps: levels.filter((level, at) => at && level > levels[at - 1] + 1).length,
     landmarks: ["header", "main", "footer", "nav"].filter((name) => document.querySelectorAll(name).length !== 1),
     twice: ids.filter((id, at) => ids.indexOf(id) !== at),
-    unnamed: [...document.querySelectorAll("a,button,input,summary,[role=region]")].filter((each) => !named(each)).length,
+    unnamed: [...document.querySelectorAll("a,button,input:not([type=hidden],[hidden]),summary,[role=region]")].filter((each) => !named(each)).length,
     lost: [...document.querySelectorAll("[aria-labelledby]")].filter(
       (each) => !document.getElementById(each.getAttribute("aria-labelledby"))).length,
     headless: [...document.querySelectorAll("table")].filter(

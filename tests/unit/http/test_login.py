@@ -48,6 +48,20 @@ def test_a_token_is_shown_once_and_the_cookie_is_none_of_it(ana: Presser) -> Non
     assert ana.cookie.partition("=")[2] not in text
 
 
+def test_two_pgvigils_behind_tunnels_do_not_log_each_other_out(ana: Presser) -> None:
+    """Browsers send a cookie to every port of a host."""
+    names = [
+        ana.post("/login", {"token": "ana-token"}, Host=host, Origin=f"http://{host}").headers["set-cookie"]
+        for host in ("localhost:9642", "localhost:9643", "localhost", "[::1]")
+    ]
+    assert [name.partition("=")[0] for name in names] == [
+        "pgvigil_session_9642",
+        "pgvigil_session_9643",
+        "pgvigil_session",
+        "pgvigil_session",
+    ]
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -97,7 +97,7 @@ def test_the_same_press_twice_is_one_action(ana: Presser, world: World) -> None:
     path, fields = ana.form(PAGE, action="acknowledge")
     assert [ana.post(path, fields).status for _ in range(2)] == [303, 303]
     assert len({one.id for one in world.acted}) == 1
-    assert ana.form(PAGE, action="acknowledge")[1]["id"] != fields["id"]
+    assert ana.form(PAGE, action="acknowledge")[1]["press"] != fields["press"]
 
 
 def test_a_form_of_another_page_or_session_changes_nothing(world: World, ana: Presser) -> None:
@@ -141,7 +141,7 @@ def test_only_what_the_token_may_is_shown_and_done(world: World) -> None:
     assert "Log in</a> to acknowledge" in Presser(world.url).get(PAGE).text
     for who, kind in ((bob, "silence"), (bob, "expected"), (eve, "acknowledge")):
         form = who.form("/", to="logout")[1]["form"]
-        answer = who.post(ACT, {"form": form, "action": kind, "id": "1", "for": "1h"})
+        answer = who.post(ACT, {"form": form, "action": kind, "press": "1", "for": "1h"})
         assert (answer.status, "to its `may`" in answer.text) == (403, True), kind
     assert world.acted == []
 
@@ -184,8 +184,8 @@ def test_a_store_that_cannot_be_written_is_said(world: World, ana: Presser) -> N
     [
         ({"action": "delete"}, "use acknowledge or"),
         ({"action": ""}, "use acknowledge or"),
-        ({"id": "a b"}, "use 1 to 64 letters"),
-        ({"id": ""}, "use 1 to 64 letters"),
+        ({"press": "a b"}, "use 1 to 64 letters"),
+        ({"press": ""}, "use 1 to 64 letters"),
         ({"action": "silence", "for": "tomorrow"}, "use a duration such as"),
         ({"action": "silence", "for": ""}, "use a duration such as"),
         ({"action": "silence", "for": "1h", "worse": "critical"}, "use info or warning"),
