@@ -36,11 +36,11 @@ class Presser:
     headers: dict[str, str] = field(default_factory=lambda: {"Accept": "text/html"})
 
     def get(self, path: str = "/", **headers: str) -> Answer:
-        return self._ask(path, None, headers)
+        return self.send(path, None, headers)
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.url}
-        return self._ask(path, urllib.parse.urlencode(fields).encode(), sent | headers)
+        return self.send(path, urllib.parse.urlencode(fields).encode(), sent | headers)
 
     def log_in(self, token: str = "ana-token", **fields: str) -> Answer:
         answer = self.post("/login", {"token": token, **fields})
@@ -62,7 +62,7 @@ class Presser:
         path, fields = self.form(page, **wanted)
         return self.post(path, fields | typed)
 
-    def _ask(self, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    def send(self, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         cookie = {"Cookie": self.cookie} if self.cookie else {}
         request = urllib.request.Request(self.url + path, body, {**self.headers, **cookie, **headers})
         try:

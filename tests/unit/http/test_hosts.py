@@ -138,3 +138,18 @@ def test_what_names_no_host_or_two_or_is_meant_for_a_proxy_is_refused(
 def test_names_of_others_in_forwarding_headers_count_for_nothing(address: tuple[str, int]) -> None:
     forwarded = ("X-Forwarded-Host: localhost", "Forwarded: host=localhost")
     assert ask(address, get("/", "Host: evil.example", *forwarded))[0] == 421
+
+
+def test_the_address_that_people_use_is_an_origin_of_its_own_pages() -> None:
+    """Behind a proxy that asks by another name; by the whole of scheme, name and port."""
+    hosts = Hosts(listen="127.0.0.1", public_url="https://Ops.example.com/pgvigil")
+    assert hosts.public("https://ops.example.com")
+    others = (
+        "http://ops.example.com",
+        "https://ops.example.com:8443",
+        "https://ops.example.com.evil",
+        "null",
+        "",
+    )
+    assert not any(map(hosts.public, (*others, "http://[")))
+    assert not any(map(Hosts(listen="127.0.0.1").public, others))
