@@ -1,7 +1,7 @@
 """What a sink may offer beside itself: to hear from people."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from pgvigil.model.action import Action, Outcome
 
@@ -20,9 +20,9 @@ class Receiver(Protocol):
     def start(self, act: Callable[[Action], Outcome]) -> None:
         """Begin to hear, in threads of its own. `act` may raise; nothing has changed then."""
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> None:
-        """What came in by HTTP, with lower-case names of headers; returns before it is done. Raises NotGenuineError, or
-        BlockingIOError when there is too much to do.
+    def take(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, Any] | None:
+        """What came in by HTTP, with lower-case names of headers; returns before it is done, with what is to be answered
+        as JSON, if anything is. Raises NotGenuineError, or BlockingIOError when there is too much to do.
         """
 
     def stop(self, within_s: float) -> None:

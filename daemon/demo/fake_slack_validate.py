@@ -5,6 +5,7 @@ about 13,200 characters over all blocks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 TEXT_LIMIT = 40_000
@@ -13,6 +14,7 @@ BLOCKS_LIMIT = 50
 ALL_BLOCKS_LIMIT = 13_200
 
 Errors = Iterator[str]
+Check = Callable[[dict[str, Any]], Errors]
 _STYLES = frozenset({"bold", "italic", "strike", "code", "underline"})
 _PREFORMATTED = frozenset({"text", "link"})
 _INLINE = frozenset(
@@ -42,15 +44,18 @@ def check_content(arguments: Mapping[str, Any], *, text_limit: int = TEXT_LIMIT)
     if len(text) > text_limit:
         raise SlackFailure("msg_too_long")
     if blocks is not None:
-        _check_blocks(blocks)
+        check_blocks(blocks)
     if arguments.get("metadata"):
         _check_metadata(arguments["metadata"])
 
 
-def _check_blocks(blocks: Any) -> None:
+def check_blocks(blocks: Any, *, more: Mapping[str, Check] = MappingProxyType({})) -> None:
+    """Raises SlackFailure. `more` are kinds of blocks that stand elsewhere than in messages."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackFailure("invalid_blocks_format")
-    errors = [f"[ERROR] {message} [json-pointer:/blocks{where}]" for where, message in _all_errors(blocks)]
+    errors = [
+        f"[ERROR] {message} [json-pointer:/blocks{where}]" for where, message in _all_errors(blocks, more)
+    ]
     if errors:
         raise SlackFailure("invalid_blocks", *errors)
     if sum(map(escaped_length, texts(blocks))) > ALL_BLOCKS_LIMIT:
@@ -95,20 +100,21 @@ def _lone_surrogate(node: Any) -> bool:
     return isinstance(node, list) and any(map(_lone_surrogate, node))
 
 
-def _all_errors(blocks: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _all_errors(blocks: Sequence[dict[str, Any]], more: Mapping[str, Check]) -> Iterator[tuple[str, str]]:
     if len(blocks) > BLOCKS_LIMIT:
         yield "", f"no more than {BLOCKS_LIMIT} items allowed"
     ids = [block["block_id"] for block in blocks if "block_id" in block]
     if len(ids) != len(set(ids)):
         yield "", "block_id must be unique"
     for index, block in enumerate(blocks):
-        check = _BLOCKS.get(str(block.get("type")))
+        kind = str(block.get("type"))
+        check = _BLOCKS.get(kind) or more.get(kind)
         messages = check(block) if check else iter((f"unsupported type: {block.get('type')}",))
         for message in messages:
             yield f"/{index}", message
 
 
-def _text(value: Any, limit: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> Errors:
+def check_text(value: Any, limit: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> Errors:
     if not isinstance(value, dict) or value.get("type") not in kinds:
         yield f"text must be an object of type {' or '.join(kinds)}"
         return
@@ -124,7 +130,7 @@ def _text(value: Any, limit: int, kinds: tuple[str, ...] = ("plain_text", "mrkdw
 
 
 def _header(block: dict[str, Any]) -> Errors:
-    yield from _text(block.get("text"), 150, ("plain_text",))
+    yield from check_text(block.get("text"), 150, ("plain_text",))
 
 
 def _section(block: dict[str, Any]) -> Errors:
@@ -132,13 +138,13 @@ def _section(block: dict[str, Any]) -> Errors:
     if "text" not in block and not fields:
         yield "text or fields required"
     if "text" in block:
-        yield from _text(block["text"], 3000)
+        yield from check_text(block["text"], 3000)
     if fields is not None:
         if not isinstance(fields, list) or not 1 <= len(fields) <= 10:
             yield "no more than 10 items allowed"
             return
         for field in fields:
-            yield from _text(field, 2000)
+            yield from check_text(field, 2000)
 
 
 def _context(block: dict[str, Any]) -> Errors:
@@ -148,7 +154,7 @@ def _context(block: dict[str, Any]) -> Errors:
         return
     for element in elements:
         if element.get("type") != "image":
-            yield from _text(element, 2000)
+            yield from check_text(element, 2000)
 
 
 def _actions(block: dict[str, Any]) -> Errors:
@@ -160,19 +166,19 @@ def _actions(block: dict[str, Any]) -> Errors:
         if element.get("type") == "static_select":
             yield from _select(element)
         else:
-            yield from _text(element.get("text"), 75, ("plain_text",))
+            yield from check_text(element.get("text"), 75, ("plain_text",))
         limits = {"value": 2000, "url": 3000, "action_id": 255}
         yield from (f"{key}: too long" for key, n in limits.items() if len(element.get(key, "")) > n)
 
 
 def _select(element: dict[str, Any]) -> Errors:
-    yield from _text(element.get("placeholder"), 150, ("plain_text",))
+    yield from check_text(element.get("placeholder"), 150, ("plain_text",))
     options = element.get("options")
     if not isinstance(options, list) or not 1 <= len(options) <= 100:
         yield "options: 1 to 100 items allowed"
         return
     for option in options:
-        yield from _text(option.get("text"), 75, ("plain_text",))
+        yield from check_text(option.get("text"), 75, ("plain_text",))
         if not 1 <= len(option.get("value", "")) <= 150:
             yield "value: 1 to 150 characters allowed"
 
@@ -217,7 +223,7 @@ def _nothing(_block: dict[str, Any]) -> Errors:
     yield from ()
 
 
-_BLOCKS: dict[str, Callable[[dict[str, Any]], Errors]] = {
+_BLOCKS: dict[str, Check] = {
     "header": _header,
     "section": _section,
     "context": _context,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.demo.fake_slack_validate import UPDATE_TEXT_LIMIT, SlackFailure, check_content
+from daemon.demo.fake_slack_views import TRIGGER_S, check_view
 
 Arguments = Mapping[str, Any]
 Message = dict[str, Any]
@@ -42,6 +43,8 @@ class Workspace:
     scopes: frozenset[str] = ALL_SCOPES
     channels: list[Channel] = field(default_factory=list)
     page_size: int = 100  # upper bound of one page, as Slack may give fewer than asked for
+    views: list[dict[str, Any]] = field(default_factory=list)  # the forms that were opened
+    _triggers: dict[str, float] = field(default_factory=dict)  # until when each is good
     _last_ts: float = 0.0
 
     def add_channel(self, name: str, *, is_member: bool = True, is_private: bool = False) -> Channel:
@@ -65,6 +68,23 @@ class Workspace:
         """Unique and rising, whatever the clock does."""
         self._last_ts = max(round(self.clock(), 6), self._last_ts + 0.0001)
         return f"{self._last_ts:.6f}"
+
+    def trigger(self) -> str:
+        """Somebody presses something: good for opening one form, soon."""
+        made = f"13345224609.738474920.{self.next_ts()}"
+        self._triggers[made] = self.clock() + TRIGGER_S
+        return made
+
+    def open_view(self, trigger: str, view: Any) -> dict[str, Any]:
+        """Raises SlackFailure for a trigger that is used or late."""
+        good_until = self._triggers.pop(trigger, None)
+        if good_until is None:
+            raise SlackFailure("invalid_trigger_id" if "." not in trigger else "exchanged_trigger_id")
+        if self.clock() > good_until:
+            raise SlackFailure("expired_trigger_id")
+        check_view(view)
+        self.views.append({**view, "id": f"V{len(self.views) + 1:08d}"})
+        return self.views[-1]
 
     def find(self, channel: Channel, ts: str) -> Message | None:
         return next((message for message in channel.messages if message["ts"] == ts), None)
@@ -257,6 +277,10 @@ def _delete(space: Workspace, arguments: Arguments) -> dict[str, Any]:
     return {"channel": channel.id, "ts": message["ts"]}
 
 
+def _open_view(space: Workspace, arguments: Arguments) -> dict[str, Any]:
+    return {"view": space.open_view(str(arguments.get("trigger_id") or ""), arguments.get("view"))}
+
+
 METHODS: dict[str, Callable[[Workspace, Arguments], dict[str, Any]]] = {
     "auth.test": _auth_test,
     "conversations.list": _list,
@@ -267,4 +291,5 @@ METHODS: dict[str, Callable[[Workspace, Arguments], dict[str, Any]]] = {
     "chat.postEphemeral": _post_ephemeral,
     "chat.update": _update,
     "chat.delete": _delete,
+    "views.open": _open_view,
 }

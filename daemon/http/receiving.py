@@ -2,7 +2,7 @@
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from daemon.http.sources import Sources
 from pgvigil.receiver import NotGenuineError
@@ -21,9 +21,9 @@ class Receiving:
         if receiver is None:
             raise HTTPException(404, "nothing hears here")
         try:
-            receiver.take(dict(request.headers), request.state.body)
+            answer = receiver.take(dict(request.headers), request.state.body)
         except NotGenuineError as error:
             raise HTTPException(403, str(error)) from error
         except BlockingIOError as error:
             raise HTTPException(503, "too many presses at once") from error
-        return Response(status_code=200)
+        return Response(status_code=200) if answer is None else JSONResponse(dict(answer))

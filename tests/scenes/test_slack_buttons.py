@@ -20,16 +20,19 @@ from tests.support.daemons import RunningDaemon, running_daemon
 from tests.support.locks import idle_in_transaction
 from tests.support.polling import poll
 from tests.support.servers import Database
-from tests.support.slack_socket import SlackSocket, actions_of, press
+from tests.support.slack_socket import SlackSocket, actions_of, press, submit
 
 SECRET = "0123456789abcdef"
 
 
-def post(daemon: RunningDaemon, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+def post(
+    daemon: RunningDaemon, path: str, body: bytes, headers: Mapping[str, str], answers: bytes = b""
+) -> int:
     request = urllib.request.Request(daemon.url + path, body, dict(headers), method="POST")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             status: int = answer.status
+            assert answer.read().startswith(answers)
             return status
     except urllib.error.HTTPError as error:
         with error:
@@ -40,6 +43,10 @@ def signed(body: bytes) -> dict[str, str]:
     at = str(int(time.time()))
     made = hmac.new(SECRET.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={made}"}
+
+
+def form(payload: object) -> bytes:
+    return urlencode({"payload": json.dumps(payload)}).encode()
 
 
 def test_two_people_press_the_same_button_by_both_ways_in(
@@ -60,9 +67,7 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             link.push(press(block, "acknowledge"), "envelope-1")
             poll(lambda: "Acknowledged by ana" in as_text(slack.roots()[0]), 20, message="Slack shows who")
             assert link.acknowledged == ["envelope-1"]
-            late = urlencode(
-                {"payload": json.dumps(press(block, "acknowledge", user="U2", name="bob"))}
-            ).encode()
+            late = form(press(block, "acknowledge", user="U2", name="bob"))
             assert post(daemon, "/receivers/oncall", late, {}) == 403
             assert post(daemon, "/receivers/nobody", late, signed(late)) == 404
             assert post(daemon, "/receivers/oncall", b"\xff=%ff", signed(b"\xff=%ff")) == 403
@@ -70,8 +75,21 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             (told,) = poll(lambda: slack.calls_of("chat.postEphemeral"), 20, message="bob is told")
             assert told.arguments["user"] == "U2"
             assert told.arguments["text"].startswith("ana was first: INC-")
-            link.push(press(actions_of(slack.roots()[0]), "silence", choice="1h"), "envelope-2")
+            wish = press(
+                actions_of(slack.roots()[0]),
+                "silence",
+                choice="custom:warning",
+                trigger=slack.workspace.trigger(),
+            )
+            link.push(wish, "envelope-2")
+            (opened,) = poll(lambda: slack.workspace.views, 20, message="the form is open")
+            wrong = form(submit(opened, {"for": "soon", "reason": "new disks"}))
+            errors = b'{"response_action":"errors","errors":{"for":'
+            assert post(daemon, "/receivers/oncall", wrong, signed(wrong), errors) == 200
+            link.push(submit(opened, {"for": "3h", "reason": "new disks"}), "envelope-4")
             poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="the silence is shown")
+            (silence,) = json.loads(daemon.get("/api/v1/silences")[1])["silences"]
+            assert (silence["author"], silence["reason"]) == ("ana", "new disks")
             left = [one["action_id"] for one in actions_of(slack.roots()[0])["elements"]]
             assert left == ["unacknowledge", "refresh", "useful", "noise"]
             link.push(press(actions_of(slack.roots()[0]), "noise"), "envelope-3")

@@ -21,6 +21,7 @@ class SlackSocket:
         self._deaf: socket.socket | None = None
         self.connections = 0
         self.acknowledged: list[str] = []
+        self.answers: dict[str, Any] = {}  # what envelopes were answered with, by id
         self._present: socket.socket | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/link"
@@ -84,7 +85,9 @@ class SlackSocket:
         if opcode == _PING:
             connection.sendall(_frame(_PONG, data))
         elif opcode == _TEXT:
-            self.acknowledged.append(json.loads(data)["envelope_id"])
+            said = json.loads(data)
+            self.answers[said["envelope_id"]] = said.get("payload")
+            self.acknowledged.append(said["envelope_id"])
 
 
 def _frame(opcode: int, data: bytes) -> bytes:
@@ -119,6 +122,7 @@ def press(
     choice: str = "",
     stamp: str = "1700000000.000100",
     channel: str = "C00000001",
+    trigger: str = "",
 ) -> dict[str, Any]:
     """What Slack sends when `user` presses that element of an actions block."""
     element = next(one for one in block["elements"] if one["action_id"] == action_id)
@@ -134,11 +138,37 @@ def press(
         pressed["value"] = element["value"]
     return {
         "type": "block_actions",
+        "trigger_id": trigger,
         "user": {"id": user, "username": name},
         "channel": {"id": channel},
         "message": {"ts": "1.1"},
         "actions": [pressed],
     }
+
+
+def submit(
+    view: dict[str, Any], filled: dict[str, str], *, user: str = "U00000001", name: str = "ana"
+) -> dict[str, Any]:
+    """What Slack sends when `user` sends the form with these blocks filled in; the others are as they were shown."""
+    values = {one["block_id"]: {"value": _left(one["element"])} for one in view["blocks"]}
+    for block_id, text in filled.items():
+        element = next(one["element"] for one in view["blocks"] if one["block_id"] == block_id)
+        values[block_id] = {"value": _filled(element, text)}
+    sent = {**view, "state": {"values": values}}
+    return {"type": "view_submission", "user": {"id": user, "username": name}, "view": sent}
+
+
+def _left(element: dict[str, Any]) -> dict[str, Any]:
+    if element["type"] == "static_select":
+        return {"type": element["type"], "selected_option": element.get("initial_option")}
+    return {"type": element["type"], "value": element.get("initial_value")}
+
+
+def _filled(element: dict[str, Any], text: str) -> dict[str, Any]:
+    if element["type"] == "static_select":
+        chosen = next(one for one in element["options"] if one["value"] == text)
+        return {"type": element["type"], "selected_option": chosen}
+    return {"type": element["type"], "value": text or None}
 
 
 def actions_of(message: dict[str, Any]) -> dict[str, Any]:

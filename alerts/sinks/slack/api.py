@@ -60,7 +60,7 @@ class SlackApi:
 
     def _once(self, method: str, arguments: Mapping[str, Any], *, creates: bool) -> dict[str, Any]:
         try:
-            if method.startswith("chat."):
+            if method.startswith(("chat.", "views.")):
                 response = self._client.api_call(method, json=dict(arguments))
             else:
                 response = self._client.api_call(method, params=dict(arguments))

@@ -7,6 +7,7 @@ from pgvigil.model.level import Level
 
 _FOR = (("1 hour", "1h"), ("4 hours", "4h"), ("24 hours", "24h"))
 UNTIL_RESOLVED = "resolved"
+CUSTOM = "custom"  # with the severity behind it, which the form goes by
 
 
 def buttons(incident: Incident) -> list[Block]:
@@ -17,7 +18,7 @@ def buttons(incident: Incident) -> list[Block]:
     if incident.state is not State.RESOLVED:
         elements.append(_acknowledge(incident))
         if not incident.silenced_by:
-            elements.append(_silence())
+            elements.append(_silence(incident))
             if incident.severity < Level.CRITICAL:
                 elements.append(_button(ActionKind.EXPECTED, "Expected"))
         elements.append(_button(ActionKind.REFRESH, "Refresh evidence"))
@@ -33,18 +34,22 @@ def _acknowledge(incident: Incident) -> Block:
 
 
 def _button(kind: ActionKind, text: str) -> Block:
-    return {"type": "button", "action_id": kind.value, "text": _plain(text), "value": kind.value}
+    return {"type": "button", "action_id": kind.value, "text": plain_text(text), "value": kind.value}
 
 
-def _silence() -> Block:
-    choices = [*((f"for {words}", value) for words, value in _FOR), ("until resolved", UNTIL_RESOLVED)]
+def _silence(incident: Incident) -> Block:
+    choices = [
+        *((f"for {words}", value) for words, value in _FOR),
+        ("until resolved", UNTIL_RESOLVED),
+        ("Custom…", f"{CUSTOM}:{incident.severity.word}"),
+    ]
     return {
         "type": "static_select",
         "action_id": ActionKind.SILENCE.value,
-        "placeholder": _plain("Silence"),
-        "options": [{"text": _plain(text), "value": value} for text, value in choices],
+        "placeholder": plain_text("Silence"),
+        "options": [{"text": plain_text(text), "value": value} for text, value in choices],
     }
 
 
-def _plain(text: str) -> Block:
+def plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text, "emoji": False}

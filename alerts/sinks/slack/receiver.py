@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 from queue import Empty, Full, Queue
+from typing import Any
 
 import structlog
 
 from alerts.sinks._secret import SecretFile
 from alerts.sinks.slack.api import SlackApi
+from alerts.sinks.slack.custom import Opening, Wrong, opening_in, submitted_in
 from alerts.sinks.slack.errors import RefusedError
 from alerts.sinks.slack.pressing import Press, press_in
 from alerts.sinks.slack.signature import payload_in, verify
@@ -22,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_WAITING = 100  # presses; Slack sends again what is not taken
 _TURN_S = 0.5
+_NOT_OPENED = "The form could not be opened, and nothing was changed. Choose it again."
 _FAILED = "Nothing was changed: pgvigil could not do it. Press again in a moment."
 
 
@@ -42,7 +45,7 @@ class SlackReceiver:
         self._now = now
         self._socket = socket
         self._secret = secret
-        self._waiting: Queue[Press] = Queue(_MOST_WAITING)
+        self._waiting: Queue[Press | Opening] = Queue(_MOST_WAITING)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -67,7 +70,7 @@ class SlackReceiver:
         for thread in self._threads:
             thread.join(within_s / len(self._threads))
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> None:
+    def take(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, Any] | None:
         if self._secret is None:
             raise NotGenuineError("this sink hears nothing by HTTP: it has no signing_secret_file")
         now = self._now().utc
@@ -77,19 +80,20 @@ class SlackReceiver:
             if not self._secret.renewed():
                 raise
             verify(self._secret.value, headers, body, now)
-        if not self._hear(payload_in(body)):
-            raise BlockingIOError
+        return self._hear(payload_in(body))
 
-    def _hear(self, payload: object) -> bool:
-        """Whether it is taken. Raises NotGenuineError."""
-        press = press_in(payload, self._now().utc)
-        if press is None:
-            return True
-        try:
-            self._waiting.put_nowait(press)
-        except Full:
-            return False
-        return True
+    def _hear(self, payload: object) -> Mapping[str, Any] | None:
+        """Takes it, and says what whoever sent it is to be answered. Raises NotGenuineError, BlockingIOError."""
+        now = self._now().utc
+        heard = opening_in(payload) or submitted_in(payload, now) or press_in(payload, now)
+        if isinstance(heard, Wrong):
+            return heard.answer
+        if heard is not None:
+            try:
+                self._waiting.put_nowait(heard)
+            except Full as error:
+                raise BlockingIOError from error
+        return None
 
     def _work(self, act: Callable[[Action], Outcome]) -> None:
         """Until stopped, and then what was taken: Slack does not send it again."""
@@ -100,23 +104,33 @@ class SlackReceiver:
                 if self._stopping.is_set():
                     return
             else:
-                self._do(press, act)
+                if isinstance(press, Opening):
+                    self._open(press)
+                else:
+                    self._do(press, act)
 
     def _do(self, press: Press, act: Callable[[Action], Outcome]) -> None:
         try:
             outcome = act(press.action)
         except Exception as error:  # the sink's boundary
             log.exception("press_failed", sink=self._name, error=type(error).__name__)
-            self._answer(press, _FAILED)
+            self._answer(press.channel, press.thread, press.action.actor.id, _FAILED)
             return
         if outcome.result is not Result.DONE or press.action.kind in FEEDBACK:
-            self._answer(press, outcome.sentence)
+            self._answer(press.channel, press.thread, press.action.actor.id, outcome.sentence)
 
-    def _answer(self, press: Press, text: str) -> None:
+    def _open(self, wanted: Opening) -> None:
+        try:
+            self._api.call("views.open", {"trigger_id": wanted.trigger, "view": wanted.view})
+        except (DeliveryError, RefusedError) as error:
+            log.warning("form_not_opened", sink=self._name, error=str(error))
+            self._answer(wanted.channel, wanted.thread, wanted.user, _NOT_OPENED)
+
+    def _answer(self, channel: str, thread: str, user: str, text: str) -> None:
         """For the eyes of whoever pressed. That it cannot be said changes nothing of what was done."""
-        to = {"channel": press.channel, "user": press.action.actor.id, "text": mrkdwn(text, 500)}
-        if press.thread:
-            to["thread_ts"] = press.thread
+        to = {"channel": channel, "user": user, "text": mrkdwn(text, 500)}
+        if thread:
+            to["thread_ts"] = thread
         try:
             self._api.call("chat.postEphemeral", to)
         except (DeliveryError, RefusedError) as error:

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,10 @@ from pgvigil.model.delivery import DeliveryError
 from pgvigil.receiver import NotGenuineError
 
 log = structlog.get_logger(__name__)
+
+# Takes a payload, so that Slack does not send it again, and says what Slack is to be answered with it, if anything.
+# Raises NotGenuineError; BlockingIOError where it is not taken.
+Hear = Callable[[object], Mapping[str, Any] | None]
 
 _TURN_S = 0.2
 _READER_S = 4.0  # longer than its reads wait
@@ -89,8 +93,8 @@ class Socket:
     def stop(self) -> None:
         self._stopping.set()
 
-    def run(self, hear: Callable[[object], bool]) -> None:
-        """Until stopped. `hear` gets each payload, and says whether it is taken: then Slack does not send it again."""
+    def run(self, hear: Hear) -> None:
+        """Until stopped. `hear` gets each payload; see `Hear`."""
         wait_s = self._limits.first_wait_s
         while not self._stopping.is_set():
             began_mono_s = self._turned_mono_s = time.monotonic()
@@ -117,7 +121,7 @@ class Socket:
         while time.monotonic() < until_mono_s and not self._stopping.wait(_TURN_S):
             self._turned_mono_s = time.monotonic()
 
-    def _listen(self, hear: Callable[[object], bool]) -> str:
+    def _listen(self, hear: Hear) -> str:
         """Hears until the connection is no good, and says why."""
         session = _Session(self._open_url(), self._name, hear)
         began_mono_s = pinged_mono_s = time.monotonic()
@@ -141,7 +145,7 @@ class Socket:
 class _Session:
     """One connection, read by a thread of its own. Raises OSError when it cannot be had."""
 
-    def __init__(self, url: str, name: str, hear: Callable[[object], bool]) -> None:
+    def __init__(self, url: str, name: str, hear: Hear) -> None:
         self._name = name
         self._hear = hear
         self._why = ""
@@ -205,8 +209,12 @@ class _Session:
                 self.greeted = True
             elif kind == "disconnect":
                 self._why = "Slack asked for another connection"
-            elif isinstance(key, str) and (kind != "interactive" or self._hear(envelope.get("payload"))):
-                self._connection.send(json.dumps({"envelope_id": key}))
+            elif isinstance(key, str):
+                answer = self._hear(envelope.get("payload")) if kind == "interactive" else None
+                payload = {} if answer is None else {"payload": dict(answer)}
+                self._connection.send(json.dumps({"envelope_id": key} | payload))
+        except BlockingIOError:  # not acknowledged: Slack sends it again
+            log.warning("slack_envelope_left", sink=self._name)
         except (ValueError, AttributeError, RecursionError, NotGenuineError) as error:
             log.warning("slack_envelope_refused", sink=self._name, error=type(error).__name__)
         except SlackClientError as error:  # Slack sends it again, on the next connection
