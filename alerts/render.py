@@ -4,8 +4,8 @@ Everything here may hold hostile text (names, queries, application names) made p
 it for its own medium.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 
@@ -26,7 +26,8 @@ _SHORT = {Level.CRITICAL: "CRIT", Level.WARNING: "WARN", Level.INFO: "INFO", Lev
 class View:
     """One message. `status` is what changed or why nobody need act; empty for a plain firing incident.
 
-    `lead` is the one sentence to read; `context` lists small print, `footer` is always its last line.
+    `lead` is the one sentence to read; `context` lists small print, `footer` is always its last line. `times` are the
+    moments that lines of the context end with, by their words.
     """
 
     symbol: str
@@ -42,6 +43,7 @@ class View:
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    times: Mapping[str, datetime] = field(default_factory=dict)
     footer: str
     mention: str = ""
 
@@ -77,6 +79,7 @@ def view(
         cause=_line(incident.evidence.cause, 800),
         notes=tuple(_line(note, 300) for note in incident.evidence.notes),
         context=_context(incident, delivery, possible_duplicate_of),
+        times=_times(incident),
         footer=f"{incident.name} · rule {incident.rule} · evaluated {_stamp(incident.evaluated_at)}",
         mention=_called(incident, delivery, told),
     )
@@ -270,14 +273,22 @@ def _context(
 ) -> tuple[str, ...]:
     parent = f"INC-{incident.parent_id}" if incident.parent_id is not None else None
     lines = [f"Belongs to {parent}"] if parent and not incident.suppressed_by else []
-    marks = (("Acknowledged by", incident.acknowledged_by), ("Silenced by", incident.silenced_by))
-    lines += [f"{words} {_line(who, 80)}" for words, who in marks if who]
+    if incident.acknowledged_by:
+        lines.append(" ".join((f"Acknowledged by {_line(incident.acknowledged_by, 80)}", *_times(incident))))
+    if incident.silenced_by:
+        lines.append(f"Silenced by {_line(incident.silenced_by, 80)}")
     lines += _was_silenced(incident)
     lines += [_line(delivery.why, 200)] * bool(delivery.why)
     lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
         incident.labels
     )
     return (*lines, *duplicate(possible_duplicate_of))
+
+
+def _times(incident: Incident) -> dict[str, datetime]:
+    """When somebody acknowledged it, as its line says that."""
+    at = incident.acknowledged_at
+    return {} if at is None or not incident.acknowledged_by else {f"at {_clock(at, incident)}": at}
 
 
 def duplicate(of: datetime | None) -> tuple[str, ...]:

@@ -39,9 +39,9 @@ def post(
             return error.code
 
 
-def signed(body: bytes) -> dict[str, str]:
+def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
     at = str(int(time.time()))
-    made = hmac.new(SECRET.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
+    made = hmac.new(secret.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={made}"}
 
 
@@ -100,3 +100,31 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             assert capsys.readouterr().out.splitlines()[1].split() == ["idle_in_transaction", "1", "0", "1"]
         assert [one.outcome for one in slack.calls_of("chat.postMessage")] == ["ok"]
     assert SECRET not in (tmp_path / "pgvigil.log").read_text(encoding="utf-8")
+
+
+def test_changed_secrets_are_taken_by_a_reload_without_a_restart(
+    database: Database, slack: FakeSlack, tmp_path: Path
+) -> None:
+    """Bot token, app token and signing secret, all in their files: what was good before is good no more."""
+    (tmp_path / "app").write_text(slack.app_token, encoding="utf-8")
+    (tmp_path / "secret").write_text(SECRET, encoding="utf-8")
+    buttons = f'app_token_file = "{tmp_path}/app"\nsigning_secret_file = "{tmp_path}/secret"\n'
+    config = oncall.idle_sessions(database) + oncall.sink(slack, tmp_path) + buttons
+    with SlackSocket() as link:
+        slack.socket_url = link.url
+        with running_daemon(tmp_path, config) as daemon, idle_in_transaction(database.dsn(), "SELECT 1"):
+            daemon.wait_incident("idle_in_transaction", "firing")
+            poll(slack.roots, 20, message="it was posted")
+            poll(lambda: link.connections, 20, message="Socket Mode is connected")
+            slack.token, slack.app_token = "xoxb-rotated", "xapp-rotated"
+            for name, text in (("token", slack.token), ("app", slack.app_token), ("secret", SECRET[::-1])):
+                (tmp_path / name).write_text(text, encoding="utf-8")
+            daemon.reload(None)
+            poll(lambda: link.connections == 2, 20, message="connected with the new app token")
+            taken = form(press(actions_of(slack.roots()[0]), "acknowledge"))
+            assert post(daemon, "/receivers/oncall", taken, signed(taken)) == 403
+            assert post(daemon, "/receivers/oncall", taken, signed(taken, SECRET[::-1])) == 200
+            poll(lambda: "Acknowledged by ana at" in as_text(slack.roots()[0]), 20, message="edited")
+            link.push(press(actions_of(slack.roots()[0]), "unacknowledge"), "envelope-1")
+            poll(lambda: "Acknowledged" not in as_text(slack.roots()[0]), 20, message="heard by the socket")
+            assert not daemon.events("sink_misconfigured")

@@ -71,7 +71,12 @@ def _build(name: str, params: SlackParams, public_url: str) -> Sink:
     if params.token_file is None:
         raise TypeError("SlackParams holds neither a token nor a webhook")
     api = SlackApi(SecretFile(params.token_file), params.base_url, params.timeout)
-    return SlackSink(name, api, params.channel, public_url, time.monotonic, answers=params.answers)
+    if params.signing_secret_file is not None:
+        SecretFile(params.signing_secret_file)  # says what is wrong with it, before anybody presses
+    app = None
+    if params.app_token_file is not None:
+        app = SlackApi(SecretFile(params.app_token_file), params.base_url, params.timeout)
+    return SlackSink(name, api, params.channel, public_url, time.monotonic, answers=params.answers, app=app)
 
 
 def _receiver(name: str, params: SlackParams, now: Callable[[], Moment]) -> Receiver | None:

@@ -12,7 +12,7 @@ from typing import Any
 from alerts.render import View, fit_block, reply, view
 from alerts.sinks.slack import blocks as b
 from alerts.sinks.slack.buttons import buttons
-from alerts.sinks.slack.text import escape, fence, fit, mrkdwn, weight
+from alerts.sinks.slack.text import escape, fence, fit, moment, mrkdwn, weight
 from pgvigil.model.action import fault_of
 from pgvigil.model.delivery import Act, ActKind, Delivery
 from pgvigil.model.evidence import Block
@@ -181,8 +181,15 @@ def _notes(notes: tuple[str, ...]) -> list[b.Block]:
 
 def _small_print(shown: View, incident: Incident, public_url: str) -> list[b.Block]:
     """The footer is the last line of every message, in a block of its own."""
-    small = [b.context([mrkdwn(text, 200) for text in shown.context[:5]])] if shown.context else []
+    small = [b.context(list(_context(shown)))] if shown.context else []
     return [*small, b.context([_footer(shown, incident, public_url)])]
+
+
+def _context(shown: View) -> Iterator[str]:
+    for text in shown.context[:5]:
+        words = next((words for words in shown.times if text.endswith(f" {words}")), "")
+        said = mrkdwn(text.removesuffix(words), 200)
+        yield f"{said} {moment(shown.times[words], words)}" if words else said
 
 
 def _footer(shown: View, incident: Incident, public_url: str) -> str:
@@ -260,7 +267,7 @@ def _text(shown: View, incident: Incident, public_url: str) -> str:
     ]
     head += [f"{mrkdwn(figure.name, 40)}: {mrkdwn(figure.value, 80)}" for figure in shown.figures[:6]]
     cause = f"Likely cause: {mrkdwn(shown.cause, 400)}" if shown.cause else ""
-    tail = [cause, *(mrkdwn(text, 200) for text in shown.context[:5])]
+    tail = [cause, *_context(shown)]
     tail.append(_footer(shown, incident, public_url))
     room = _TEXT_LIMIT - sum(len(text) + 1 for text in (*head, *tail))
     middle = [_steps_text(shown, incident)] if len(_steps_text(shown, incident)) < room else []

@@ -66,6 +66,17 @@ def refused(sink: str, error: RefusedError) -> Problem:
     )
 
 
+def app_token_problem(sink: str, error: RefusedError) -> Problem:
+    """The app's own token opens no connection: nobody hears the buttons that messages have."""
+    return Problem(
+        slug="slack-app-token-invalid",
+        sentence=f"The sink {sink} has an app token with which Slack opens no connection: {error.error}.",
+        why="Messages arrive and their buttons do nothing: Socket Mode hears them by this token.",
+        fix=f"Write an app-level token (xapp-...) with the scope connections:write into the app_token_file of"
+        f" [sinks.{sink}], and switch Socket Mode on in the Slack app; the file is read anew by itself.",
+    )
+
+
 def _token_invalid(sink: str, error: str) -> Problem:
     return Problem(
         slug="slack-token-invalid",

@@ -1,6 +1,6 @@
 """The sink with a bot token: posts, edits in place, replies in the thread, finds what it sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from alerts.sinks.slack.errors import CHANNEL, RefusedError
 from alerts.sinks.slack.lookup import find_message, recall_message
 from alerts.sinks.slack.message import Tier, metadata_of, render
 from alerts.sinks.slack.setup import (
+    app_token_problem,
     channel_problems,
     find_channel,
     looks_like_id,
@@ -44,6 +45,7 @@ class SlackSink:
         clock: Callable[[], float],
         *,
         answers: bool = False,
+        app: SlackApi | None = None,
     ) -> None:
         self._name = name
         self._api = api
@@ -51,6 +53,7 @@ class SlackSink:
         self._channel_id = channel if looks_like_id(channel) else None
         self._public_url = public_url
         self._answers = answers  # whether somebody hears the buttons
+        self._app = app  # with the token of Socket Mode
         self._workspace_url = ""
         self._tiers = TierMemory(clock)
 
@@ -146,7 +149,19 @@ class SlackSink:
         return (
             *scope_problems(self._name, self._api.scopes, private=private),
             *channel_problems(self._name, channel, self._named, self._api.scopes),
+            *self._app_problems(),
         )
+
+    def _app_problems(self) -> Iterator[Problem]:
+        """Asking for a connection makes none. That Slack cannot be asked just now says nothing of the token."""
+        if self._app is None:
+            return
+        try:
+            self._app.call("apps.connections.open", {})
+        except RefusedError as error:
+            yield app_token_problem(self._name, error)
+        except DeliveryError:
+            return
 
     def _channel(self) -> Mapping[str, Any] | None:
         """By its id where that is known: a look through all channels is what Slack has least patience with."""

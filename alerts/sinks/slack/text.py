@@ -1,6 +1,7 @@
 """Text as Slack counts and reads it."""
 
 import re
+from datetime import datetime
 
 from pgvigil.text import one_line
 
@@ -50,6 +51,11 @@ def mrkdwn(text: str, limit: int = 3000) -> str:
     plain = _EMOJI.sub("\u2236", plain)
     plain = _QUOTE.sub("\\1\u203a", plain).replace("://", ":\u2215\u2215")
     return escape(plain)
+
+
+def moment(at: datetime, fallback: str) -> str:
+    """A stamp that each reader sees in their own time zone; `fallback` is ours, for those who cannot."""
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} at {{time_secs}}|{escape(fallback)}>"
 
 
 def fence(text: str) -> str:

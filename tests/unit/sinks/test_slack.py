@@ -11,6 +11,7 @@ import pytest
 from alerts.sinks.slack import SINK, SlackParams
 from alerts.sinks.slack.sink import SlackSink
 from alerts.sinks.slack.webhook import WebhookSink
+from daemon.clock import system_now
 from daemon.demo import fake_slack_faults as faults
 from daemon.demo.fake_slack import TOKEN, FakeSlack
 from daemon.demo.fake_slack_text import as_text, mentions
@@ -20,6 +21,7 @@ from pgvigil.model.delivery import (
     DeliveryFailure,
     Told,
 )
+from pgvigil.plugins import Sink
 from pgvigil.problems import SetupError
 from tests.unit.sinks.samples import MENTION, act, delivery, pile_up, resolved
 from tests.unit.sinks.sending import EDIT, POST, REPLY, built, failure, post
@@ -243,3 +245,46 @@ def test_a_channel_is_asked_for_by_its_id_once_that_is_known(slack: FakeSlack, s
 def test_a_wrong_section_is_refused(section: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         SlackParams(**section)
+
+
+def with_app_token(slack: FakeSlack, tmp_path: Path, token: str) -> Sink:
+    for name, text in (("token", TOKEN), ("app", token)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    params = SINK.params(
+        token_file=tmp_path / "token",
+        app_token_file=tmp_path / "app",
+        channel="#db-oncall",
+        base_url=slack.url,
+    )
+    return SINK.made("oncall", params, "", system_now)
+
+
+def test_an_app_token_that_opens_no_connection_is_said_and_a_rotated_one_is_taken(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    """Messages arrive with it, and their buttons do nothing. That Slack is busy says nothing of the token."""
+    slack.socket_url = "ws://127.0.0.1:1/link"
+    sink = with_app_token(slack, tmp_path, "xapp-of-another-app")
+    (found,) = sink.check()
+    assert found.slug == "slack-app-token-invalid"
+    assert "[sinks.oncall]" in found.fix
+    (tmp_path / "app").write_text(slack.app_token, encoding="utf-8")
+    assert sink.check() == ()
+    slack.inject("apps.connections.open", faults.rate_limited(30))
+    assert sink.check() == ()
+
+
+def test_a_signing_secret_that_is_blank_is_said_before_anybody_presses(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    (tmp_path / "secret").write_text(" \n", encoding="utf-8")
+    params = SINK.params(
+        token_file=tmp_path / "token",
+        signing_secret_file=tmp_path / "secret",
+        channel="#db-oncall",
+        base_url=slack.url,
+    )
+    with pytest.raises(SetupError) as caught:
+        SINK.made("oncall", params, "", system_now)
+    assert [problem.slug for problem in caught.value.problems] == ["sink-secret-file"]

@@ -1,5 +1,6 @@
 """What a Slack message says, how it fits, and that nothing in it but the route's mention is alive."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -306,3 +307,14 @@ def test_mrkdwn_fits_after_escaping_and_never_ends_within_an_entity(text: str, l
 def test_weight_counts_what_slack_counts() -> None:
     assert weight("a&<>") == 1 + 5 + 4 + 4
     assert weight("\U0001f534") == 2
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_who_took_it_on_and_when_stands_in_each_readers_own_time(tier: Tier) -> None:
+    taken = pile_up(acknowledged_by="an*a", acknowledged_at=NOW - timedelta(minutes=2))
+    message = render(act(), taken, delivery(), tier=tier)
+    check_content(message)
+    stamp = int((NOW - timedelta(minutes=2)).timestamp())
+    said = f"<!date^{stamp}^{{date_short_pretty}} at {{time_secs}}|at 20:12:05Z>"
+    assert f"Acknowledged by an\u2217a {said}" in json.dumps(message, ensure_ascii=False)
+    assert "Acknowledged by an\u2217a at 20:12:05Z" in as_text(message)
