@@ -2,13 +2,19 @@
 
 It is asked for when a sink needs it, and not before: it is an extra (`pgvigil[apprise]`), and costs a quarter of a
 second and some 35 MB. It tells that a call failed and, in words, with which status; what has no status may have arrived.
+
+Its own limit of a call gives up waiting, and leaves a thread behind that goes on for as long as the other side likes, also
+when pgvigil wants to end. So the connections of a call are cut at the end of its time, which ends that thread.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from pydantic import Field
@@ -17,6 +23,7 @@ from alerts.render import fit_block, view
 from alerts.render_digest import digest_view
 from alerts.sinks._account import page_of
 from alerts.sinks._blind import Blind
+from alerts.sinks._deadline import Deadline
 from alerts.sinks._http import Answer, refusal
 from alerts.sinks._secret import SecretFile, once_more
 from alerts.sinks.console import as_text, digest_text
@@ -33,6 +40,9 @@ _WHO = "the service"
 _TITLE_CHARS = 150
 _MOST_CHARS = 8_000
 _LEAST_CHARS = 100  # of a body, in services for short messages
+_GRACE_S = 2.0  # for what was cut to end
+_CALL: ContextVar[Deadline | None] = ContextVar("call", default=None)  # Apprise hands it on to its threads
+_WATCHING = "pgvigil_watches"
 _STATUS = re.compile(r"error\s*[=:]\s*([1-5]\d\d)\b")
 _MENTION = re.compile(r"@(?=\w|&|!)")
 _TYPES = {Level.CRITICAL: "failure", Level.WARNING: "warning", Level.INFO: "info", Level.HOLD: "info"}
@@ -92,11 +102,41 @@ class AppriseSink(Blind):
         most = min(service.body_maxlen, _MOST_CHARS) - len(title) - len(fixed) - len(ends)
         body = fixed + harmless(fit_block(text, max(most, _LEAST_CHARS))) + ends
         sender = apprise.Apprise(service)
-        told = sender.notify(
-            body=body, title=title, notify_type=kind, body_format="text", timeout=self._timeout_s
-        )
+        limit_s = self._timeout_s + _GRACE_S
+        with Deadline(self._timeout_s) as deadline, _cut_with(deadline):
+            told = sender.notify(
+                body=body, title=title, notify_type=kind, body_format="text", timeout=limit_s
+            )
         if not told:
             raise failure(str(entry.message) for entry in told.logs())
+
+
+@contextmanager
+def _cut_with(deadline: Deadline) -> Iterator[None]:
+    """The connections that are made by this call, on whatever thread, end with it."""
+    before = _CALL.set(deadline)
+    try:
+        yield
+    finally:
+        _CALL.reset(before)
+
+
+def _watch_connections() -> None:
+    """Apprise's services call requests, which has no place for a connection of ours: all are made in this one function
+    of urllib3. Calls that are not ours go through it as before.
+    """
+    from urllib3.util import connection  # noqa: PLC0415 - comes with the extra
+
+    plain = connection.create_connection
+    if not getattr(plain, _WATCHING, False):
+
+        def create_connection(*where: Any, **how: Any) -> socket:
+            made: socket = plain(*where, **how)
+            deadline = _CALL.get()
+            return made if deadline is None else deadline.watch(made)
+
+        setattr(create_connection, _WATCHING, True)
+        connection.create_connection = create_connection
 
 
 def harmless(text: str) -> str:
@@ -121,6 +161,7 @@ def service_of(name: str, url: SecretFile) -> Any:
     except ImportError:
         raise SetupError(_missing(name)) from None
     _quiet()
+    _watch_connections()
     asset = apprise.AppriseAsset(
         app_id="pgvigil", app_desc="pgvigil", http_redirects=False, storage_mode="memory"
     )

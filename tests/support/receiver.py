@@ -41,6 +41,8 @@ class Receiver:
         self.faults: deque[Say | str] = deque()
         self.asked: list[Asked] = []
         self.over = threading.Event()
+        self.drips_after = b""
+        self.hung_up = False  # whoever was given a byte at a time has left
         self.port = 0
         self.scheme = "http"
 
@@ -61,8 +63,16 @@ class Receiver:
         elif fault == GARBAGE:
             handler.wfile.write(b"\x00\xff nonsense\r\n\r\n")
         elif fault == DRIP:
+            self._drip(handler)
+
+    def _drip(self, handler: "_Handler") -> None:
+        try:
+            handler.wfile.write(self.drips_after)
             while not self.over.wait(0.05):
                 handler.wfile.write(b"H")
+        except OSError:
+            self.hung_up = True
+            raise
 
     def _answer(self, handler: "_Handler", say: Say) -> None:
         handler.send_response(say.status)

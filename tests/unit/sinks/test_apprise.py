@@ -17,7 +17,8 @@ from pgvigil.model.delivery import Told
 from pgvigil.model.digest import Digest, Line, Section
 from pgvigil.plugins import Sink
 from pgvigil.problems import SetupError
-from tests.support.receiver import DROP, GARBAGE, HANG, Receiver, Say, receiving
+from tests.support.polling import poll
+from tests.support.receiver import DRIP, DROP, GARBAGE, HANG, Receiver, Say, receiving
 from tests.support.reporting import not_run
 from tests.unit.sinks.channels import PUBLIC_URL, perform, told, written
 from tests.unit.sinks.samples import BEGAN, MENTION, NOW, act, delivery, pile_up, resolved
@@ -115,6 +116,25 @@ def test_each_fault_means_one_thing(
     assert found == means
     assert len(receiver.asked) == 1, "no retries, and nothing follows a redirect"
     assert TOKEN not in str(error) + caplog.text
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"], ids=["head", "body"]
+)
+def test_an_answer_that_drips_is_cut_and_nothing_goes_on_behind(
+    receiver: Receiver, tmp_path: Path, head: bytes
+) -> None:
+    """No step of it is late. Who waits for it is free again, and so is the thread that read it."""
+    params = SINK.params(
+        url_file=written(tmp_path, "url", f"json://127.0.0.1:{receiver.port}/{TOKEN}?rto=5"), timeout="1s"
+    )
+    sink = SINK.made("oncall", params, PUBLIC_URL, system_now)
+    receiver.drips_after = head
+    receiver.faults.append(DRIP)
+    assert failure(sink)[0] == "ambiguous"
+    poll(lambda: receiver.hung_up, 5, message="the connection is cut")
+    perform(sink, act(), pile_up())
+    assert len(receiver.asked) == 2
 
 
 def test_a_url_that_is_none_is_told_without_showing_it(tmp_path: Path) -> None:
