@@ -30,7 +30,13 @@ def silence(tracked: Tracked, by: Silence | None, moment: Moment) -> Outcome:
     name = None if by is None else by.name
     if name == before:
         return Outcome(tracked)
-    after = replace(tracked.incident, silenced_by=name, was_silenced_by=before if by is None else None)
+    after = replace(
+        tracked.incident,
+        silenced_by=name,
+        silencer=None if by is None else by.author,
+        silenced_until=None if by is None else by.ends_at,
+        was_silenced_by=before if by is None else None,
+    )
     if by is None:
         return change("unsilenced", tracked, after, moment, f"{before} has ended; quiet until now")
     return change("silenced", tracked, after, moment, f"{by.name} by {by.author}: {by.reason}")

@@ -4,7 +4,7 @@ Everything here may hold hostile text (names, queries, application names) made p
 it for its own medium.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -273,10 +273,7 @@ def _context(
 ) -> tuple[str, ...]:
     parent = f"INC-{incident.parent_id}" if incident.parent_id is not None else None
     lines = [f"Belongs to {parent}"] if parent and not incident.suppressed_by else []
-    if incident.acknowledged_by:
-        lines.append(" ".join((f"Acknowledged by {_line(incident.acknowledged_by, 80)}", *_times(incident))))
-    if incident.silenced_by:
-        lines.append(f"Silenced by {_line(incident.silenced_by, 80)}")
+    lines += [f"{text} {when}".rstrip() for text, when, _ in _acts(incident)]
     lines += _was_silenced(incident)
     lines += [_line(delivery.why, 200)] * bool(delivery.why)
     lines += [_line(" ".join(f"{key}={value}" for key, value in incident.labels), 300)] * bool(
@@ -285,10 +282,21 @@ def _context(
     return (*lines, *duplicate(possible_duplicate_of))
 
 
+def _acts(incident: Incident) -> Iterator[tuple[str, str, datetime | None]]:
+    """What people did: in words, the words of its moment, which follow, and that."""
+    if incident.acknowledged_by:
+        at = incident.acknowledged_at
+        when = "" if at is None else f"at {_clock(at, incident)}"
+        yield f"Acknowledged by {_line(incident.acknowledged_by, 80)}", when, at
+    if incident.silenced_by:
+        words = f"Silenced by {_line(incident.silenced_by, 80)}"
+        words += f" ({_line(incident.silencer, 80)})" if incident.silencer else ""
+        until = incident.silenced_until
+        yield (words, "", None) if until is None else (f"{words} until", _clock(until, incident), until)
+
+
 def _times(incident: Incident) -> dict[str, datetime]:
-    """When somebody acknowledged it, as its line says that."""
-    at = incident.acknowledged_at
-    return {} if at is None or not incident.acknowledged_by else {f"at {_clock(at, incident)}": at}
+    return {when: at for _, when, at in _acts(incident) if at is not None}
 
 
 def duplicate(of: datetime | None) -> tuple[str, ...]:

@@ -86,6 +86,8 @@ def again(former: Incident, finding: Finding, moment: Moment) -> Incident:
         parent_id=None,
         suppressed_by=None,
         silenced_by=None,
+        silencer=None,
+        silenced_until=None,
         acknowledged_by=None,
         acknowledged_at=None,
         acknowledged_level=None,

@@ -25,6 +25,7 @@ class Incident:
     such as `INC-3` of the target that is down, or of the chain that contains this session); `parent_id` is
     that incident. `acknowledged_level` is how bad it was when somebody took it on.
     `unattended_since` is since when it goes on without any mark; `was_silenced_by` the silence that ended before that.
+    `silencer` is who made the one of `silenced_by`, and `silenced_until` its end.
     Stamps are aware UTC; durations are measured elsewhere, by the monotonic clock.
     """
 
@@ -61,6 +62,8 @@ class Incident:
     acknowledged_level: Level | None = None
     unattended_since: datetime | None = None
     was_silenced_by: str | None = None
+    silencer: str | None = None
+    silenced_until: datetime | None = None
 
     @property
     def name(self) -> str:

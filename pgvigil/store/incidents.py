@@ -71,6 +71,8 @@ INCIDENT = Table(
     Column("acknowledged_level", LEVEL),
     Column("unattended_since", STAMP),
     Column("was_silenced_by", TEXT),
+    Column("silencer", TEXT),
+    Column("silenced_until", STAMP),
     # One open incident per fault, whatever the program above thinks.
     Index("incident_open", "fingerprint", unique=True, sqlite_where=text("state <> 'resolved'")),
     Index("incident_target", "target", "state", "resolved_at"),

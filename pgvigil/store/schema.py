@@ -17,7 +17,7 @@ from pgvigil.store import codec
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0015"  # what this program reads and writes; the newest file of the migrations
+REVISION = "0016"  # what this program reads and writes; the newest file of the migrations
 
 METADATA = MetaData()
 

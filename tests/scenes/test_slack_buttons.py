@@ -87,7 +87,7 @@ def test_two_people_press_the_same_button_by_both_ways_in(
             errors = b'{"response_action":"errors","errors":{"for":'
             assert post(daemon, "/receivers/oncall", wrong, signed(wrong), errors) == 200
             link.push(submit(opened, {"for": "3h", "reason": "new disks"}), "envelope-4")
-            poll(lambda: "Silenced by SIL-1" in as_text(slack.roots()[0]), 20, message="the silence is shown")
+            poll(lambda: "Silenced by SIL-1 (ana) until" in as_text(slack.roots()[0]), 20, message="who")
             (silence,) = json.loads(daemon.get("/api/v1/silences")[1])["silences"]
             assert (silence["author"], silence["reason"]) == ("ana", "new disks")
             left = [one["action_id"] for one in actions_of(slack.roots()[0])["elements"]]

@@ -6,6 +6,7 @@ import sqlite3
 def undo_0004(store: sqlite3.Connection) -> None:
     """What people do to incidents was not kept, nor were silences, markers and readings, nor what routes say of time."""
     store.execute("DROP TABLE sample_block")
+    undo_0016(store)
     undo_0010(store)
     store.execute("DROP TABLE marker")
     undo_0007(store)
@@ -25,4 +26,10 @@ def undo_0010(store: sqlite3.Connection) -> None:
     for column in ("want_reminder", "seen_reminder", "told_at"):
         store.execute(f"ALTER TABLE delivery DROP COLUMN {column}")
     for column in ("unattended_since", "was_silenced_by"):
+        store.execute(f"ALTER TABLE incident DROP COLUMN {column}")
+
+
+def undo_0016(store: sqlite3.Connection) -> None:
+    """An incident did not say who keeps it quiet."""
+    for column in ("silencer", "silenced_until"):
         store.execute(f"ALTER TABLE incident DROP COLUMN {column}")

@@ -318,3 +318,17 @@ def test_who_took_it_on_and_when_stands_in_each_readers_own_time(tier: Tier) -> 
     said = f"<!date^{stamp}^{{date_short_pretty}} at {{time_secs}}|at 20:12:05Z>"
     assert f"Acknowledged by an\u2217a {said}" in json.dumps(message, ensure_ascii=False)
     assert "Acknowledged by an\u2217a at 20:12:05Z" in as_text(message)
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_who_keeps_it_quiet_and_until_when_stands_there_too(tier: Tier) -> None:
+    """A name from a database can neither call people nor close the stamp."""
+    quiet = pile_up(
+        silenced_by="SIL-3", silencer="mark of <!here>|x>", silenced_until=NOW + timedelta(days=2)
+    )
+    message = render(act(), quiet, delivery(), tier=tier)
+    check_content(message)
+    said = "Silenced by SIL-3 (mark of <!here>|x>) until"
+    assert f"{said} 2026-11-24 20:14Z" in as_text(message)
+    assert "^{date_short_pretty} at {time_secs}|2026-11-24 20:14Z>" in json.dumps(message)
+    assert "<!here>" not in json.dumps(message)

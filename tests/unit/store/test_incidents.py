@@ -103,6 +103,8 @@ INCIDENTS = st.builds(
     acknowledged_by=st.none() | HOSTILE,
     unattended_since=st.none() | STAMPS,
     was_silenced_by=st.none() | HOSTILE,
+    silencer=st.none() | HOSTILE,
+    silenced_until=st.none() | STAMPS,
 )
 EXAMPLE = itertools.count()
 
