@@ -36,6 +36,7 @@ def run(settings: Settings, started: Callable[[Daemon], None] = lambda _daemon: 
     Raises SetupError when it cannot start.
     """
     heap.share_one()  # before there are threads
+    heap.look_seldom()
     descriptors.raise_limit()
     threading.stack_size(STACK_BYTES)
     faulthandler.enable()  # the service manager's watchdog aborts us: where each thread stood is the reason why

@@ -1,6 +1,11 @@
-"""Keeps a history of readings, for rules to be tried on. No lane waits for it, and a store that fails costs only this."""
+"""Keeps a history of readings, for rules to be tried on. No lane waits for it, and a store that fails costs only this.
+
+What it costs does not grow with the fleet: readings of all targets share one budget, and with more than MOST_PLACES
+things to keep the targets take turns of half an hour, each with everything that is read of it.
+"""
 
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,9 +32,11 @@ MOST_PER_S = 10.0  # of all readings of all targets: a quarter of a percent of a
 MOST_FRESH = 4000  # that wait to be taken up, should the worker be held up; the oldest are lost
 MOST_READINGS = 240  # of a block
 MOST_BLOCK_BYTES = 256 * 1024
-MOST_OPEN_BYTES = 32 * 1024 * 1024
-OPEN_S = 1800.0  # how much a crash may cost
-MOST_UNWRITTEN = 2000  # blocks, while no disk takes them
+MOST_PLACES = 1000  # that are kept at the same time: some ten targets of three databases
+MOST_OPEN_BYTES = 16 * 1024 * 1024  # of readings that wait to be packed; those that come beyond are not kept
+OPEN_S = 1800.0  # how much a crash may cost, and how long a turn is
+MOST_ENDS = 200  # blocks that are packed in one go: some 100 ms
+MOST_UNWRITTEN_BYTES = 16 * 1024 * 1024  # of blocks, while no disk takes them; the oldest are lost
 FINE = timedelta(days=1)  # how long all readings are kept
 THIN_AT_ONCE = 40  # blocks: some 20 ms
 FORGOTTEN_S = 7200.0
@@ -64,10 +71,11 @@ class Sampling:
         self._limits = limits
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._seen_at_s: dict[_Key, float] = {}
         self._kept_at_s: dict[_Key, float] = {}
         self._fresh: deque[_Fresh] = deque(maxlen=MOST_FRESH)
         self._open: dict[_Key, Filling] = {}
-        self._unwritten: deque[SampleBlock] = deque(maxlen=MOST_UNWRITTEN)
+        self._unwritten: deque[SampleBlock] = deque()
         self._failing = False
         self._once = Once(pool, self.write)
 
@@ -81,15 +89,23 @@ class Sampling:
             return
         key = snapshot.target, Place(collector.name, snapshot.database)
         with self._lock:
+            self._seen_at_s[key] = snapshot.mono_s
             before_s = self._kept_at_s.get(key)
-            if before_s is not None and snapshot.mono_s - before_s < self._apart_s:
+            if not self._has_its_turn(snapshot) or (
+                before_s is not None and snapshot.mono_s - before_s < self._apart_s
+            ):
                 return
             self._kept_at_s[key] = snapshot.mono_s
             self._fresh.append((snapshot, collector, facts))
 
+    def _has_its_turn(self, snapshot: Snapshot[Any]) -> bool:
+        turns = -(-len(self._seen_at_s) // MOST_PLACES)
+        now = int(snapshot.mono_s // OPEN_S)
+        return (zlib.crc32(snapshot.target.encode(errors="replace")) - now) % turns == 0
+
     @property
     def _apart_s(self) -> float:
-        return len(self._kept_at_s) / MOST_PER_S
+        return min(len(self._seen_at_s), MOST_PLACES) / MOST_PER_S
 
     def write(self, *, whole: bool = False) -> None:
         """Put what is fresh into blocks and write those that are full; with `whole` all of them."""
@@ -104,20 +120,35 @@ class Sampling:
         with self._lock:
             fresh = tuple(self._fresh)
             self._fresh.clear()
-            for key in [key for key, at_s in self._kept_at_s.items() if now_s - at_s > FORGOTTEN_S]:
-                del self._kept_at_s[key]
+            for known in (self._seen_at_s, self._kept_at_s):
+                for key in [key for key, at_s in known.items() if now_s - at_s > FORGOTTEN_S]:
+                    del known[key]
+        room_bytes = MOST_OPEN_BYTES - self._open_bytes
         for snapshot, collector, facts in fresh:
-            key = snapshot.target, Place(collector.name, snapshot.database)
-            filling = self._open.get(key)
-            if filling is not None and _done(filling, snapshot, facts):
-                self._end(key)
-                filling = None
-            if filling is None:
-                filling = self._open[key] = Filling(*key, facts, snapshot.mono_s)
-            try:
-                filling.add(snapshot, collector)
-            except ValueError as error:  # a name that is no UTF-8
-                log.debug("reading_not_kept", collector=collector.name, error=type(error).__name__)
+            if room_bytes <= 0:
+                log.debug("readings_not_kept", reason="too much waits to be packed")
+                return
+            room_bytes -= self._put(snapshot, collector, facts)
+
+    @property
+    def _open_bytes(self) -> int:
+        return sum(one.size_bytes for one in self._open.values())
+
+    def _put(self, snapshot: Snapshot[Any], collector: Collector[Any], facts: Facts) -> int:
+        """Into its block. By how many bytes that grew."""
+        key = snapshot.target, Place(collector.name, snapshot.database)
+        filling = self._open.get(key)
+        if filling is not None and _done(filling, snapshot, facts):
+            self._end(key)
+            filling = None
+        if filling is None:
+            filling = self._open[key] = Filling(*key, facts, snapshot.mono_s)
+        before_bytes = filling.size_bytes
+        try:
+            filling.add(snapshot, collector)
+        except ValueError as error:  # a name that is no UTF-8
+            log.debug("reading_not_kept", collector=collector.name, error=type(error).__name__)
+        return filling.size_bytes - before_bytes
 
     def _end(self, key: _Key) -> None:
         filling = self._open.pop(key)
@@ -125,11 +156,18 @@ class Sampling:
             self._unwritten.append(filling.block())
 
     def _close(self, *, whole: bool) -> None:
+        """Those that are full or old enough, the oldest first; when there is much, some of the others too."""
         now_s = self._now().mono_s
-        crowded = sum(one.size_bytes for one in self._open.values()) > MOST_OPEN_BYTES
-        for key, filling in tuple(self._open.items()):
-            if whole or crowded or _full(filling) or now_s - filling.since_s >= OPEN_S:
-                self._end(key)
+        crowded = self._open_bytes > MOST_OPEN_BYTES / 2
+        ended = [
+            key
+            for key, filling in self._open.items()  # the oldest first
+            if whole or crowded or _full(filling) or now_s - filling.since_s >= OPEN_S
+        ]
+        for key in ended if whole else ended[:MOST_ENDS]:
+            self._end(key)
+        while sum(len(one.data) for one in self._unwritten) > MOST_UNWRITTEN_BYTES:
+            self._unwritten.popleft()
 
     def _written(self) -> bool:
         limits, blocks = self._limits(), tuple(self._unwritten)

@@ -39,6 +39,26 @@ def test_threads_share_one_heap() -> None:
     assert [line for line in ran.stderr.splitlines() if line.startswith("Arena")] == ["Arena 0:"]
 
 
+def test_cycles_are_looked_for_seldom_and_yet_found() -> None:
+    """In a process of its own: what is left in cycles does not pile up."""
+    program = """
+import gc
+from daemon import heap
+heap.look_seldom()
+left = []
+gc.callbacks.append(lambda phase, info: left.append(info["collected"]) if phase == "stop" else None)
+for _ in range(100_000):
+    one = []
+    one.append(one)
+print(len(left), sum(left))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    looks, found = map(int, ran.stdout.split())
+    assert (looks <= 15, found >= 80_000) == (True, True)
+
+
 def test_a_c_library_without_the_choice_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
     assert not heap.share_one()

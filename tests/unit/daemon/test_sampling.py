@@ -125,6 +125,56 @@ def test_many_targets_share_one_budget(store: Store, pool: Pool) -> None:
     assert found >= 800
 
 
+def test_with_more_than_can_be_kept_the_targets_take_turns(
+    store: Store, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of them at a time, half an hour each; in two hours all had theirs."""
+    monkeypatch.setattr("daemon.sampling.MOST_PLACES", 10)
+    kept, names = Kept(store, pool), [f"t{number}" for number in range(40)]
+    at_once: list[int] = []
+    for _ in range(5):
+        for _ in range(30):
+            for name in names:
+                kept.read(prepared(kept.seconds), after_s=60 / 40, target=name)
+        kept.sampling.write()
+        at_once.append(len(kept.sampling._open))
+    kept.sampling.write(whole=True)
+    assert max(at_once[1:]) <= 25
+    counts = [len(kept.kept(name)) for name in names]
+    assert min(counts) >= 25
+    assert sum(counts) <= 5 * 30 * 20
+
+
+def test_all_that_ends_at_once_is_packed_little_by_little_and_nothing_is_lost(
+    store: Store, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.sampling.MOST_ENDS", 10)
+    kept, names = Kept(store, pool), [f"t{number}" for number in range(25)]
+    for name in names:
+        kept.read(prepared(1), after_s=0, target=name)
+    kept.sampling.write()
+    kept.seconds += 1800
+    written = []
+    for _ in range(3):
+        kept.sampling.write()
+        written.append(sum(len(kept.kept(name)) for name in names))
+    assert written == [10, 20, 25]
+
+
+def test_what_waits_to_be_packed_has_a_bound(
+    store: Store, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.sampling.MOST_OPEN_BYTES", 2000)
+    monkeypatch.setattr("daemon.sampling.MOST_ENDS", 0)
+    kept = Kept(store, pool)
+    for number in range(100):
+        kept.read(prepared(number, f"tx-{number}"))
+    kept.sampling.write()
+    assert 2000 <= kept.sampling._open_bytes < 2500
+    kept.sampling.write(whole=True)
+    assert 10 < len(kept.kept()) < 50
+
+
 def test_after_a_day_readings_are_five_minutes_apart_and_the_rest_is_as_before(
     store: Store, pool: Pool
 ) -> None:
