@@ -73,7 +73,9 @@ class Draft:
         self.book = book.copy()
         self.transitions: dict[str, Transition] = {}
         self.actions: list[Action] = []  # of people, which led to some of them
-        self.deferred = False  # a mark must wait for the id of an incident that is new in this draft
+        self.deferred: set[str] = (
+            set()
+        )  # whose mark must wait for the id of an incident that is new in this draft
 
     def get(self, fingerprint: str) -> Tracked | None:
         return self.book.tracked.get(fingerprint)

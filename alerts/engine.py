@@ -259,6 +259,7 @@ class Engine:
             elsewhere=self._elsewhere.beyond(self._target),
             silenced=self._silenced,
             near=self._near,
+            heard_by=lambda incident: _sinks(self._route(incident)),
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)
@@ -270,7 +271,8 @@ class Engine:
         stored: list[Incident] = []
         if transitions:
             try:
-                stored = self._store.commit(transitions, self._wants(transitions), draft.actions)
+                wants = self._wants(transitions, draft.deferred)
+                stored = self._store.commit(transitions, wants, draft.actions)
             except StoreError as error:
                 self._book = draft.unwritten(self._book)
                 self._not_written(feed, error)
@@ -297,14 +299,20 @@ class Engine:
         self._store_failures += 1
         log.warning("incidents_not_written", target=self._target, feed=feed, error=str(error))
 
-    def _wants(self, transitions: Sequence[Transition]) -> list[Want]:
-        """Who is to reflect what. Nobody hears of an incident that has not fired."""
+    def _wants(self, transitions: Sequence[Transition], deferred: Collection[str]) -> list[Want]:
+        """Who is to reflect what. Nobody hears of an incident that has not fired, nor yet of one that will be
+        another's child as soon as that has its id.
+        """
         return [
             Want(index, recipient.sink, transition.after.severity, recipient.mention)
             for index, transition in enumerate(transitions)
-            if _to_be_told(transition)
+            if _to_be_told(transition) and transition.after.fingerprint not in deferred
             for recipient in self._route(transition.after)
         ]
+
+
+def _sinks(recipients: Sequence[Recipient]) -> frozenset[str]:
+    return frozenset(recipient.sink for recipient in recipients)
 
 
 def _offset_s(moment: Moment) -> float:

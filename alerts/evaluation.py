@@ -1,12 +1,13 @@
 """One evaluation: what readings make of the incidents of a target, as a draft. No clock, no store, no lock."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alerts import acknowledging
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
+from alerts.company import Company, Kin, companies, led
 from alerts.correlate import Explainers, Family
 from alerts.lifecycle import gone, step
 from alerts.markers import Near, nothing_near
@@ -29,6 +30,14 @@ _FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rul
 Silenced = Callable[[Incident, datetime], Silence | None]
 
 
+HeardBy = Callable[[Incident], Hashable]
+
+
+def all_alike(_incident: Incident) -> Hashable:
+    """The same people hear of everything."""
+    return None
+
+
 def no_silence(_incident: Incident, _now: datetime) -> Silence | None:
     """Nobody has silenced anything."""
     return None
@@ -45,6 +54,7 @@ class Evaluation:
     stand still: they are about a server that nobody can look into.
     What an incident of another target explains opens all the same, as its child: it stays one while that lasts and for
     AFTERMATH_S after it, because a standby is back a little later than its primary.
+    Of those that nothing explains and that began together the worst leads the others, which are its children.
     """
 
     def __init__(
@@ -59,8 +69,10 @@ class Evaluation:
         elsewhere: Sequence[Incident] = (),
         silenced: Silenced = no_silence,
         near: Near = nothing_near,
+        heard_by: HeardBy = all_alike,
     ) -> None:
         self._silenced = silenced
+        self._heard_by = heard_by
         self._near = near
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
@@ -119,7 +131,7 @@ class Evaluation:
     def settle(self) -> None:
         """Give every open incident the marks that follow from the others: who is whose child."""
         down = self._down()
-        by_id = {incident.id: incident for incident in self.draft.book.incidents()}
+        by_id = self._by_id()
         for tracked in self.draft.book.fired():
             if tracked.incident.rule in self._family.over_all:
                 continue
@@ -130,10 +142,11 @@ class Evaluation:
                 self._mark(tracked.incident.fingerprint, down)
         explainers = self._explainers()
         for tracked in self.draft.book.fired():
-            self._adopt(tracked, explainers)
+            self._adopt(tracked, explainers, by_id)
         for tracked in self.draft.book.fired():
             by = self._silenced(tracked.incident, self._moment.utc)
             self.draft.put(silence(tracked, by, self._moment))
+        self._keep_company()
         for tracked in self.draft.book.fired():
             self.draft.put(attend(tracked, self._moment))
 
@@ -159,7 +172,9 @@ class Evaluation:
         self._see(finding)
         tracked = self.draft.get(key)
         parent = None if tracked is None else tracked.incident.parent_id
-        if tracked is not None and parent is not None and parent not in self._elsewhere:
+        if tracked is None or parent is None or parent in self._elsewhere:
+            return
+        if not led(tracked.incident, self._by_id(), self._kin):
             self._free(tracked)
 
     def _absorb(self, finding: Finding, parent: Incident) -> None:
@@ -230,10 +245,10 @@ class Evaluation:
         if parent is None or parent.rule in self._family.over_all:
             self._free(tracked)
 
-    def _adopt(self, tracked: Tracked, explainers: Explainers) -> None:
-        """An incident that was there before the one that explains it becomes its child."""
+    def _adopt(self, tracked: Tracked, explainers: Explainers, by_id: Mapping[int, Incident]) -> None:
+        """An incident that was there before the one that explains it becomes its child; company explains nothing."""
         incident = tracked.incident
-        parent = None if incident.parent_id is not None else explainers.of_incident(incident)
+        parent = explainers.of_incident(incident) if led(incident, by_id, self._kin) else None
         if parent is None:
             return
         if parent.id not in self._elsewhere:
@@ -241,12 +256,45 @@ class Evaluation:
             self.draft.set_notes(parent.fingerprint, notes, self._moment)
         self._mark(incident.fingerprint, parent)
 
+    # --- company ----------------------------------------------------------------------------------------
+
+    def _kin(self, incident: Incident) -> Kin | None:
+        """Those that the same people hear of, so that nobody is left out by what others are told."""
+        bound = self._rules.get(incident.rule)
+        together = None if bound is None else bound.rule.together
+        if together is None:
+            return None
+        where = incident.database if together.in_one_database else None
+        return Kin(together, (where, self._heard_by(incident)))
+
+    def _keep_company(self) -> None:
+        fired = [tracked.incident for tracked in self.draft.book.fired()]
+        for company in companies(fired, self._by_id(), self._kin):
+            leader = self.draft.get(company.leader.fingerprint)
+            if leader is not None and leader.incident.parent_id is not None:
+                self._free(leader)
+            self._lead(company)
+
+    def _lead(self, company: Company) -> None:
+        key = company.leader.fingerprint
+        notes = self.draft.notes(key)
+        if company.followers:
+            notes = notes.line(company.kind.name, company.words)
+        for follower in company.followers:
+            notes = notes.adding_child(follower)
+            if follower.parent_id != company.leader.id:
+                self._mark(follower.fingerprint, company.leader)
+        self.draft.set_notes(key, notes, self._moment)
+
+    def _by_id(self) -> Mapping[int, Incident]:
+        return {incident.id: incident for incident in self.draft.book.incidents()}
+
     def _mark(self, key: str, parent: Incident) -> None:
         tracked = self.draft.get(key)
         if tracked is None or not _fires(tracked):
             return
         if parent.id == 0:
-            self.draft.deferred = True
+            self.draft.deferred.add(key)
         else:
             self.draft.put(suppress(tracked, parent, self._moment))
 

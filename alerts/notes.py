@@ -24,11 +24,10 @@ class Notes:
 
     def adding(self, finding: Finding, child: Incident | None) -> "Notes":
         """`child` is the finding's own incident, where it had one before."""
-        named = "" if child is None or not child.id else f"{child.name} "
-        return self.line(finding.fingerprint, f"{named}{finding.rule}: {finding.summary}")
+        return self.line(finding.fingerprint, f"{_name(child)}{finding.rule}: {finding.summary}")
 
     def adding_child(self, child: Incident) -> "Notes":
-        return self.line(child.fingerprint, f"{child.name} {child.rule}: {child.summary}")
+        return self.line(child.fingerprint, f"{_name(child)}{child.rule}: {child.summary}")
 
     def line(self, key: str, text: str) -> "Notes":
         if key not in self.absorbed and len(self.absorbed) >= KEPT:
@@ -42,3 +41,8 @@ class Notes:
         limit = len(self.own) + SHOWN
         more = len(texts) - limit
         return texts if more <= 0 else (*texts[:limit], f"and {more} more")
+
+
+def _name(child: Incident | None) -> str:
+    """One that is new has no number yet."""
+    return "" if child is None or not child.id else f"{child.name} "

@@ -20,6 +20,7 @@ from pgvigil.model.level import Level
 from pgvigil.model.moment import Moment
 from pgvigil.model.series import Point, Sample
 from pgvigil.model.snapshot import Delta, Snapshot
+from pgvigil.model.together import Together
 from pgvigil.postgres.query import Query
 from pgvigil.problems import Problem
 from pgvigil.receiver import Receiver
@@ -292,7 +293,8 @@ class Rule(Generic[P]):
     `evaluate` gets one reading at a time; `reading.collector` names its feed, and the scope of the answer
     says what that feed alone can tell (NOTHING where it cannot tell recovery).
     `absorbs` names the rules whose findings become evidence of this rule's open incident when they are
-    about an entity that it explains. The relation has no cycles (a house test).
+    about an entity that it explains. The relation has no cycles (a house test). Incidents of rules with the same
+    `together` are told as one when enough of them begin at about the same time.
     """
 
     name: str
@@ -302,6 +304,7 @@ class Rule(Generic[P]):
     doc: RuleDoc
     absorbs: frozenset[str] = frozenset()
     linger: bool = False  # what it explains stays explained for readings that reach back before its end
+    together: Together | None = None
     suppresses_target: bool = False  # while it fires, nothing else of the target can be known (target_down)
 
 

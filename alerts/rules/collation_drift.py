@@ -4,6 +4,7 @@ from typing import Any
 
 from alerts.grading import counted
 from alerts.rules._tables import table_block
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.collations import CollationsReading, Dependent, Drift, Partitioned
 from pgvigil.model.evidence import Block, Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -158,6 +159,7 @@ RULE = Rule(
     watches=("collations",),
     params=SeverityParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="A collation has another version than when the indexes in its order were built: the C library or ICU was"
         " upgraded below the database. Those indexes may be corrupt: rows are not found, duplicates come in. It is not"

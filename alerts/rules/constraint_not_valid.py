@@ -6,6 +6,7 @@ from pydantic import Field
 
 from alerts.rules import _objects
 from alerts.rules._objects import ObjectTrouble, shown_name
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.constraints import ConstraintsReading, UnprovenConstraint
 from pgvigil.model.evidence import Figure, Step
 from pgvigil.model.finding import Judgement
@@ -107,6 +108,7 @@ RULE = Rule(
     watches=("constraints",),
     params=ConstraintNotValidParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="A foreign key, check or not-null constraint is NOT VALID (rows from before it were never"
         " checked) or NOT ENFORCED (no row is checked at all). People and programs read the schema and trust a"

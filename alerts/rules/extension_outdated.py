@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.rules._peers import told_by_primary
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.server_extensions import InstalledExtension
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -92,6 +93,7 @@ RULE = Rule(
     watches=("server_extensions",),
     params=ExtensionOutdatedParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="An extension's objects in a database are of another version than its files on the server. After an"
         " upgrade of packages or of the server nobody runs ALTER EXTENSION UPDATE by itself. Or its files are gone.",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from alerts.rules import _objects
 from alerts.rules._objects import ObjectTrouble, shown_name
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.constraints import ConstraintsReading, DisabledForeignKey
 from pgvigil.model.evidence import Figure, Step
 from pgvigil.model.finding import Judgement
@@ -105,6 +106,7 @@ RULE = Rule(
     watches=("constraints",),
     params=ForeignKeyTriggerDisabledParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="The triggers that make a foreign key hold are disabled, or fire for replication only. The"
         " schema still shows the constraint as valid, and orphans can appear with every write.",

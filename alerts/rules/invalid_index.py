@@ -8,6 +8,7 @@ from pydantic import Field
 from alerts.grading import counted
 from alerts.rules import _objects
 from alerts.rules._objects import ObjectTrouble, shown_name
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.constraints import ConstraintsReading, InvalidIndex
 from pgvigil.model.evidence import Figure, Step
 from pgvigil.model.finding import Judgement
@@ -132,6 +133,7 @@ RULE = Rule(
     watches=("constraints",),
     params=InvalidIndexParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="An index is not valid: an interrupted concurrent build, rebuild or drop left it behind. Queries"
         " never use it, and most of them still cost every write. The index that somebody wanted is missing.",

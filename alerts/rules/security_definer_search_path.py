@@ -7,6 +7,7 @@ from pydantic import Field
 from alerts.grading import counted
 from alerts.rules._peers import told_by_primary
 from alerts.rules._tables import table_block
+from alerts.rules._together import SCHEMA_CHANGE
 from collectors.security_definers import Definer, SecurityDefinersReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -118,6 +119,7 @@ RULE = Rule(
     watches=("security_definers",),
     params=SecurityDefinerSearchPathParams,
     evaluate=evaluate,
+    together=SCHEMA_CHANGE,
     doc=RuleDoc(
         meaning="A SECURITY DEFINER function runs with the rights of its owner, but finds tables, functions and operators"
         " by the search_path of whoever calls it, unless it has one of its own. A caller who may create objects anywhere,"

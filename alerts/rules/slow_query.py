@@ -9,6 +9,7 @@ from pydantic import Field
 from alerts.grading import grade
 from alerts.rules import _statements
 from alerts.rules._statements import Usage
+from alerts.rules._together import SLOW_DOWN
 from pgvigil.model.evidence import Evidence
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope, query_key
 from pgvigil.model.level import Level
@@ -102,6 +103,7 @@ def _finding(
             figures=_statements.figures(usage, context.facts),
             blocks=(_statements.text_block(text),),
             cause=_statements.likely_cause(usage, context.facts),
+            share_percent=usage.share_percent,
         ),
         steps=_statements.steps(usage, text, database, context.facts),
         about=frozenset({query_key(usage.key.queryid)}),
@@ -127,6 +129,7 @@ RULE = Rule(
     watches=("statements",),
     params=SlowQueryParams,
     evaluate=evaluate,
+    together=SLOW_DOWN,
     doc=RuleDoc(
         meaning="Calls of one statement take long on average over an interval, often enough and with enough of"
         " the server's execution time to matter. Waiting for locks counts as execution time.",

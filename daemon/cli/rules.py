@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from alerts.company import described
 from daemon.cli import backtest, rehearse
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.settings.describe import KeyDoc, key_docs
@@ -99,6 +100,7 @@ def _details(rule: Rule[Any]) -> dict[str, Any]:
         "how_to_look": rule.doc.how_to_look,
         "what_to_do": rule.doc.what_to_do,
         "absorbs": sorted(rule.absorbs),
+        "together": None if rule.together is None else described(rule.together),
         "section": section_name(rule),
     }
 
@@ -116,6 +118,8 @@ def explanation(rule: Rule[Any]) -> Iterator[str]:
     if rule.absorbs:
         absorbed = ", ".join(sorted(rule.absorbs))
         yield from _titled("Takes in", f"what these say of the same session, statement or server: {absorbed}")
+    if rule.together is not None:
+        yield from _titled("Told as one", described(rule.together))
     if rule.doc.how_to_look:
         yield from ("", "How to look", textwrap.indent(rule.doc.how_to_look.strip(), "  "))
     yield from _titled("What to do", rule.doc.what_to_do)

@@ -61,10 +61,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """`impact` is one sentence: what suffers, and why we are sure. `cause` is likely, never certain."""
+    """`impact` is one sentence: what suffers, and why we are sure. `cause` is likely, never certain.
+
+    `share_percent` is how much of the whole (of the server's time) it takes, where that can be told.
+    """
 
     impact: str = ""
     figures: tuple[Figure, ...] = ()
     blocks: tuple[Block, ...] = ()
     cause: str = ""
     notes: tuple[str, ...] = field(default_factory=tuple)  # e.g. findings that this incident absorbed
+    share_percent: float | None = None

@@ -59,6 +59,7 @@ def evidence_json(evidence: Evidence) -> str:
             "blocks": [_block_parts(block) for block in evidence.blocks],
             "cause": evidence.cause,
             "notes": evidence.notes,
+            "share": evidence.share_percent,
         }
     )
 
@@ -71,6 +72,7 @@ def evidence_of(text: str) -> Evidence:
         blocks=tuple(_block_of(*parts) for parts in plain["blocks"]),
         cause=plain["cause"],
         notes=tuple(plain["notes"]),
+        share_percent=plain.get("share"),  # rows of before have none
     )
 
 

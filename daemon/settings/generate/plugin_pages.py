@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from alerts.company import described
 from daemon.pacing import IDLE
 from daemon.settings.describe import key_docs
 from daemon.settings.generate.reference import GENERATED, key_table, names, table
@@ -83,6 +84,8 @@ def rule_page(rule: Rule[Any]) -> str:
             -2,
             f"## What it takes in\n\nWhat these say of the same things becomes evidence here: {names(rule.absorbs)}.",
         )
+    if rule.together is not None:
+        parts.insert(-2, f"## Told as one\n\n{described(rule.together)}. The worst of them leads the others.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,0 +1,121 @@
+"""Incidents that began together: one of them is told, and leads the others. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from pgvigil.model.incident import Incident
+from pgvigil.model.together import Together
+from pgvigil.units import format_duration
+
+
+class Kin(NamedTuple):
+    """Those of one kind and `key` may be told as one."""
+
+    kind: Together
+    key: Hashable
+
+
+def described(kind: Together) -> str:
+    """When incidents of that kind are told as one: half a sentence."""
+    where = "in one database" if kind.in_one_database else "on one target"
+    share = kind.least_share_percent
+    or_two = "" if share is None else f" (or two that take {share:g} % of the server's time)"
+    return f"{kind.least} or more{or_two} that begin within {format_duration(kind.within_s)} {where}: a {kind.name}"
+
+
+KinOf = Callable[[Incident], Kin | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """`leader` is the worst, and stays so as long as none is worse."""
+
+    kind: Together
+    leader: Incident
+    followers: tuple[Incident, ...]
+
+    @property
+    def words(self) -> str:
+        shares = [one.evidence.share_percent for one in (self.leader, *self.followers)]
+        known = [share for share in shares if share is not None]
+        took = f", together {min(100.0, sum(known)):.0f} % of the server's time" if known else ""
+        return f"{1 + len(self.followers)} began together{took}: it looks like a {self.kind.name}"
+
+
+def companies(fired: Sequence[Incident], known: Mapping[int, Incident], kin_of: KinOf) -> Iterator[Company]:
+    """Those that there are, and those that are to be, among what fires; `known` are all of the target by id.
+
+    What something else explains is in none, and what is silenced leads nobody. A company lasts as long as one of it
+    fires, how many are left does not matter: the last of them is not news.
+    """
+    for kin, members in _kindred(fired, known, kin_of).items():
+        yield from _among(kin.kind, members)
+
+
+def _kindred(
+    fired: Sequence[Incident], known: Mapping[int, Incident], kin_of: KinOf
+) -> Mapping[Kin, list[Incident]]:
+    found: defaultdict[Kin, list[Incident]] = defaultdict(list)
+    for incident in fired:
+        kin = None if incident.silenced_by else kin_of(incident)
+        if kin is not None and led(incident, known, kin_of):
+            found[kin].append(incident)
+    return found
+
+
+def led(incident: Incident, known: Mapping[int, Incident], kin_of: KinOf) -> bool:
+    """Whether it stands for itself, or follows one of its own kind."""
+    if incident.parent_id is None:
+        return True
+    parent, kin = known.get(incident.parent_id), kin_of(incident)
+    its = None if parent is None else kin_of(parent)
+    return kin is not None and its is not None and its.kind == kin.kind
+
+
+def _among(kind: Together, members: Sequence[Incident]) -> Iterator[Company]:
+    present, free = _present(members)
+    for incident in sorted(free, key=_began):
+        mine = next((one for one in present if _fits(kind, one, incident)), None)
+        if mine is None:
+            present.append([incident])
+        else:
+            mine.append(incident)
+    leading = {one.parent_id for one in members}
+    for company in present:
+        if any(one.parent_id is not None or one.id in leading for one in company) or _enough(kind, company):
+            leader = min(company, key=lambda one: (-one.severity, one.id not in leading, *_began(one)))
+            yield Company(kind, leader, tuple(one for one in company if one is not leader))
+
+
+def _present(members: Sequence[Incident]) -> tuple[list[list[Incident]], list[Incident]]:
+    """The companies that there are, the oldest first, and those who are in none."""
+    leading = {one.parent_id for one in members}
+    by_leader: defaultdict[int, list[Incident]] = defaultdict(list)
+    free = []
+    for one in members:
+        if one.parent_id is not None:
+            by_leader[one.parent_id].append(one)
+        elif one.id in leading:
+            by_leader[one.id].append(one)
+        else:
+            free.append(one)
+    return sorted(by_leader.values(), key=lambda company: min(map(_began, company))), free
+
+
+def _fits(kind: Together, company: Iterable[Incident], incident: Incident) -> bool:
+    since = min(one.pending_since for one in company)
+    return abs(incident.pending_since - since) <= timedelta(seconds=kind.within_s)
+
+
+def _enough(kind: Together, company: Sequence[Incident]) -> bool:
+    if len(company) >= kind.least:
+        return True
+    share = sum(one.evidence.share_percent or 0.0 for one in company)
+    return len(company) > 1 and kind.least_share_percent is not None and share >= kind.least_share_percent
+
+
+def _began(incident: Incident) -> tuple[object, ...]:
+    return incident.pending_since, incident.id or float("inf"), incident.fingerprint
