@@ -13,12 +13,17 @@ from pgvigil.model.delivery import Delivery, Told
 from pgvigil.model.evidence import Block, Figure, Step
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.level import Level
-from pgvigil.plugins import DurationParams, PercentParams
+from pgvigil.plugins import DurationParams, PercentParams, SizeParams
 from pgvigil.registry import rules
 from pgvigil.text import one_line, printable
-from pgvigil.units import format_duration
+from pgvigil.units import format_duration, format_size
 
 _SYMBOLS = {Level.CRITICAL: "🔴", Level.WARNING: "🟠", Level.INFO: "🔵", Level.HOLD: "🟡"}
+_WORDS = {
+    "pgbouncer": "PgBouncer",
+    "fk": "foreign key",
+    "xid": "transaction id",
+}
 _SHORT = {Level.CRITICAL: "CRIT", Level.WARNING: "WARN", Level.INFO: "INFO", Level.HOLD: "HOLD"}
 
 
@@ -136,17 +141,30 @@ def magnitude(rule: str, value: float | None) -> str:
     """A rule's magnitude for people: "5m40s", "97 %", "12"; "" where there is none."""
     if value is None:
         return ""
-    params = _params_of(rule)
-    if params is not None and issubclass(params, DurationParams):
+    unit = unit_of(rule)
+    if unit == "s":
         return format_duration(value)
+    if unit == "B":
+        return format_size(value)
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{number} %" if params is not None and issubclass(params, PercentParams) else number
+    return f"{number} {unit}".rstrip()
 
 
 @cache
-def _params_of(rule: str) -> type | None:
+def unit_of(rule: str) -> str:
+    """What a value of the rule is given in; "s" and "B" are written as people write durations and sizes."""
     known = rules().get(rule)
-    return known.params if known is not None else None
+    if known is None:
+        return ""
+    said = ((DurationParams, "s"), (SizeParams, "B"), (PercentParams, "%"))
+    return known.unit or next((unit for kind, unit in said if issubclass(known.params, kind)), "")
+
+
+def peak_of(incident: Incident) -> str:
+    """The worst value; "" where the highest is not the worst."""
+    known = rules().get(incident.rule)
+    falling = known is not None and known.falling
+    return "" if falling else magnitude(incident.rule, incident.peak_value)
 
 
 def _calm(incident: Incident) -> bool:
@@ -155,7 +173,26 @@ def _calm(incident: Incident) -> bool:
 
 
 def _with_evidence(shown: View, incident: Incident) -> View:
-    return replace(shown, blocks=incident.evidence.blocks, steps=incident.steps)
+    return replace(
+        shown,
+        blocks=incident.evidence.blocks,
+        steps=tuple(replace(step, sql=_whole(step.sql)) for step in incident.steps),
+        context=(*_runbook(incident.rule), *shown.context),
+    )
+
+
+def _whole(sql: str | None) -> str | None:
+    """A command as psql takes it: without a semicolon it would wait for more."""
+    command = (sql or "").rstrip()
+    if not command or command.endswith(";"):
+        return sql
+    in_comment = "--" in command.rpartition("\n")[2]
+    return f"{command}\n;" if in_comment else f"{command};"
+
+
+def _runbook(rule: str) -> list[str]:
+    """What the rule means, why its limits are what they are, how to look, and what to do, wherever pgvigil is installed."""
+    return [f"Runbook: pgvigil rules explain {rule}"] if rule in rules() else []
 
 
 def _called(incident: Incident, delivery: Delivery, told: Told | None) -> str:
@@ -236,7 +273,7 @@ def _was_silenced(incident: Incident) -> list[str]:
 
 def _ending(incident: Incident) -> str:
     """How it ended, and how bad it was."""
-    peak = magnitude(incident.rule, incident.peak_value)
+    peak = peak_of(incident)
     worst = f"{peak}, {incident.peak.word}" if peak else incident.peak.word
     return f"Ended because: {_line(incident.reason, 300) or 'recovered'}. Peak: {worst}."
 
@@ -253,7 +290,7 @@ def _figures(incident: Incident) -> tuple[Figure, ...]:
             Figure("Ended because", _line(incident.reason, 300) or "recovered"),
         ]
     first.append(Figure("Severity", _ladder(incident)))
-    peak = magnitude(incident.rule, incident.peak_value)
+    peak = peak_of(incident)
     if peak and (over or peak != magnitude(incident.rule, incident.value)):
         first.append(Figure("Peak", peak))
     if incident.reopened:
@@ -304,7 +341,8 @@ def duplicate(of: datetime | None) -> tuple[str, ...]:
 
 
 def title_of(rule: str) -> str:
-    return _line(rule.replace("_", " ").capitalize(), 60)
+    words = " ".join(_WORDS.get(word, word) for word in rule.split("_"))
+    return _line(words[:1].upper() + words[1:], 60)
 
 
 def place_of(incident: Incident) -> str:

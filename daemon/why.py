@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts.bound import BoundRule
 from alerts.outbox.acts import acts
-from alerts.render import magnitude
+from alerts.render import magnitude, peak_of
 from alerts.routes import Recipient, Router, Step, muted_until, path
 from alerts.sink_failing import OWN, others
 from alerts.sink_failing import bound as sink_failing
@@ -92,9 +92,9 @@ class Chain:
 
     def _rule(self) -> Iterator[str]:
         item, limits = self.incident, self._limits()
-        now, peak = magnitude(item.rule, item.value), magnitude(item.rule, item.peak_value)
+        now, peak = magnitude(item.rule, item.value), peak_of(item)
         if now:
-            yield f"value {now}, at worst {peak}" if peak != now else f"value {now}"
+            yield f"value {now}, at worst {peak}" if peak and peak != now else f"value {now}"
         yield f"severity {item.severity.word}, at worst {item.peak.word}"
         if limits is None:
             yield "no such rule judges this target any more"

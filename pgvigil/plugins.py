@@ -306,6 +306,8 @@ class Rule(Generic[P]):
     linger: bool = False  # what it explains stays explained for readings that reach back before its end
     together: Together | None = None
     suppresses_target: bool = False  # while it fires, nothing else of the target can be known (target_down)
+    unit: str = ""  # of a finding's value, where the parameters do not say it: "deadlocks"; "s" is a duration
+    falling: bool = False  # the value gets less as things get worse, so its highest says nothing
 
 
 # --- sinks ------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Eta(NamedTuple):
     def words(self) -> str:
         """For people: `in 5d (3d to 9d)`."""
         latest = "never" if self.latest_s is None else format_duration(self.latest_s)
-        return f"in {format_duration(self.likely_s)} ({format_duration(self.soonest_s)} to {latest})"
+        likely, soonest = format_duration(self.likely_s), format_duration(self.soonest_s)
+        return f"in {likely}" if likely == soonest == latest else f"in {likely} ({soonest} to {latest})"
 
 
 def recent(points: Sequence[Point], within_s: float) -> Sequence[Point]:

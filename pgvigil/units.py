@@ -46,6 +46,8 @@ def parse_percent(value: Any) -> float:
 
 def format_duration(seconds: float) -> str:
     """The shortest exact-enough text for people: `250ms`, `42s`, `4m12s`, `3h05m`, `2d04h`."""
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
     if 0 < seconds < 1:
         return f"{round(seconds * 1000)}ms"
     total = int(seconds)

@@ -130,7 +130,8 @@ def likely_cause(usage: Usage, facts: Facts | None) -> str:
 
 def steps(usage: Usage, text: str | None, database: str, facts: Facts | None) -> tuple[Step, ...]:
     """Safe commands: none of them runs the statement."""
-    return (*_running(usage, facts), *_explain(text, database, facts), *_statistics(usage, facts))
+    found = (*_running(usage, facts), *_explain(text, database, facts), *_statistics(usage, facts))
+    return found or (Step("See what runs now in pg_stat_activity; commands follow when its text is known."),)
 
 
 def _running(usage: Usage, facts: Facts | None) -> tuple[Step, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pgvigil.model.evidence import Block, BlockKind
 from pgvigil.text import one_line
 
-_WIDEST_CELL = 40
+_WIDEST_CELL = 60
 
 
 def table_block(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], limit: int) -> Block:

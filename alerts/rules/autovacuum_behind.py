@@ -200,6 +200,7 @@ def _steps(worst: Behind, workers: Workers, *, vain: bool) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="autovacuum_behind",
+    unit="times its threshold",
     watches=("table_stats",),
     params=AutovacuumBehindParams,
     evaluate=evaluate,

@@ -100,6 +100,8 @@ _STEPS = (
 
 RULE = Rule(
     name="certificate_expiry",
+    unit="s",
+    falling=True,
     watches=("certificate",),
     params=CertificateExpiryParams,
     evaluate=evaluate,

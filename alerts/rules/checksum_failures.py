@@ -70,8 +70,8 @@ def _finding(
 _STEPS = (
     Step(
         'Find the pages: the server\'s log has "page verification failed" and "invalid page in block N of relation'
-        ' base/DATABASE/FILE". Which relation that is:',
-        "SELECT oid::regclass, relkind FROM pg_class WHERE pg_relation_filenode(oid) = 12345 -- FILE",
+        ' base/DATABASE/FILE". Which relation that is (put FILE in place of 12345):',
+        "SELECT oid::regclass, relkind FROM pg_class WHERE pg_relation_filenode(oid) IN (12345)",
     ),
     Step(
         "Keep every backup from before the first failure, and expire none until this is over. Take a copy of the data"
@@ -90,6 +90,7 @@ _STEPS = (
 
 RULE = Rule(
     name="checksum_failures",
+    unit="failures",
     watches=("database_stats",),
     params=ChecksumFailuresParams,
     evaluate=evaluate,

@@ -114,6 +114,7 @@ def _steps(failure: Failure | None, context: Context) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="collector_stale",
+    unit="intervals",
     watches=("freshness",),
     params=CollectorStaleParams,
     evaluate=evaluate,

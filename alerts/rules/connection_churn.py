@@ -141,6 +141,7 @@ _STEPS = (
 
 RULE = Rule(
     name="connection_churn",
+    unit="sessions/s",
     watches=("database_stats",),
     params=ConnectionChurnParams,
     evaluate=evaluate,

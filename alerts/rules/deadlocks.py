@@ -102,6 +102,7 @@ def _steps(database: str) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="deadlocks",
+    unit="deadlocks",
     watches=("database_stats",),
     params=DeadlocksParams,
     evaluate=evaluate,

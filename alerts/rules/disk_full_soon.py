@@ -117,6 +117,8 @@ def _cause(rows: SizesReading, used: int) -> str:
 
 
 _STEPS = (
+    Step("Give it room first (grow the volume); then find out what grows."),
+    Step("Never delete files in pg_wal by hand: the server cannot start without them."),
     Step(
         "See which slots hold back the log.",
         "SELECT slot_name, active, wal_status, pg_size_pretty(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()"
@@ -128,8 +130,6 @@ _STEPS = (
         "SELECT oid::regclass, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm')"
         " ORDER BY relpages DESC LIMIT 20",
     ),
-    Step("Never delete files in pg_wal by hand: the server cannot start without them."),
-    Step("Give it room first (grow the volume); then find out what grows."),
 )
 
 

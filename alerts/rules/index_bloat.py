@@ -9,7 +9,7 @@ from pgvigil.model.evidence import Step
 from pgvigil.model.finding import Judgement
 from pgvigil.model.snapshot import Delta, Snapshot
 from pgvigil.plugins import Context, Rule, RuleDoc
-from pgvigil.sql.identifiers import quote_name
+from pgvigil.sql.identifiers import quote_name, quote_text
 from pgvigil.text import one_line
 
 
@@ -27,6 +27,11 @@ def _describe(bloat: Bloat) -> tuple[str, str, tuple[Step, ...]]:
         f"Fewer of the entries of {table} fit into memory, and scans of the index read more pages.",
         "Rows were deleted or updated in many places at once: a B-tree frees only pages that are empty altogether.",
         (
+            Step(
+                "Measure it, where the extension pgstattuple is installed: it reads the whole index. A sound one has an"
+                " avg_leaf_density near the fill factor.",
+                f"SELECT index_size, avg_leaf_density FROM pgstatindex({quote_text(bloat.shown)}::regclass)",
+            ),
             Step(
                 "Rebuild it: reads and writes go on; it needs as much disk space again, and time. Should it be"
                 " interrupted, invalid_index tells what it left behind.",

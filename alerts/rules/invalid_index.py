@@ -90,7 +90,10 @@ def _steps(row: InvalidIndex, name: str) -> tuple[Step, ...]:
     if row.partitioned:
         return _attach(row, name)
     if row.schema == "pg_toast":
-        return (Step("Drop it, as a superuser: the TOAST table's own index is in place.", _drop(name)),)
+        return (
+            Step("Make sure that no REINDEX CONCURRENTLY is running (pg_stat_progress_create_index)."),
+            Step("Drop it, as a superuser: the TOAST table's own index is in place.", _drop(name)),
+        )
     if not row.partition and (not row.live or _LEFT_OVER.search(row.name)):
         return (
             Step("Look whether the index that it was to replace is there and valid: \\d of the table."),

@@ -75,6 +75,8 @@ _STEPS = (
 
 RULE = Rule(
     name="major_end_of_life",
+    unit="s",
+    falling=True,
     watches=("settings",),
     params=MajorEndOfLifeParams,
     evaluate=evaluate,

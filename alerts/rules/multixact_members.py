@@ -137,7 +137,7 @@ def _finding(
             ' exceeded". With foreign keys these are ordinary inserts.',
             figures=(
                 Figure("Members", f"{used.at_least:,.0f} of {ID_SPACE:,}"),
-                Figure("Multixacts", f"{rows.multixacts:,} (about {each:,.1f} members each)"),
+                Figure("Multixacts", f"{rows.multixacts:,} (about {each:,.0f} members each)"),
                 *forecast_figures(when, slope),
             ),
             cause="Many transactions lock the same rows at once, mostly through foreign keys to a few parents: each one"

@@ -68,7 +68,13 @@ def _finding(changes: list[Change], params: PgbouncerSettingChangedParams, conte
             cause=f"Reloaded, restarted, or SET in the admin console between {last.after:%Y-%m-%d %H:%M} and"
             f" {last.at:%H:%M} UTC. What was SET there is gone at the next restart.",
         ),
-        steps=(Step("Compare what is in force with pgbouncer.ini, in the admin console.", "SHOW CONFIG;"),),
+        steps=(
+            Step("Compare what is in force with pgbouncer.ini, in the admin console.", "SHOW CONFIG;"),
+            Step(
+                "If nobody meant it: mend pgbouncer.ini, then have it read. Clients stay connected.",
+                "RELOAD;",
+            ),
+        ),
     )
 
 

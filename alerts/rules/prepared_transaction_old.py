@@ -54,7 +54,7 @@ def _finding(row: PreparedTransaction, level: Level, context: Context) -> Findin
                 Figure("Database", one_line(row.database)),
                 Figure("Owner", one_line(row.owner)),
                 Figure("Prepared", f"{row.prepared_at:%Y-%m-%d %H:%M:%SZ}"),
-                Figure("Holds back vacuum by", f"{row.xid_age:,} transactions"),
+                Figure("Holds back vacuum by", counted(row.xid_age, "transaction")),
                 Figure("Locks", _locks(row, context)),
             ),
             cause="A transaction manager that lost it, or a PREPARE TRANSACTION that nobody meant.",

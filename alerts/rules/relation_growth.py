@@ -103,6 +103,13 @@ def _finding(
                 "SELECT n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del, last_autovacuum"
                 f" FROM pg_stat_all_tables WHERE relid = {row.oid}",
             ),
+            Step(
+                "See who writes into it now. If it is a load that somebody meant, let it end; if rows are to be deleted"
+                " by a job, see whether that still runs.",
+                "SELECT a.pid, a.usename, a.application_name, a.xact_start, l.mode FROM pg_locks AS l"
+                f" JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.relation = {row.oid}"
+                " AND l.mode = 'RowExclusiveLock'",
+            ),
         ),
     )
 

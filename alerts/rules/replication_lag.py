@@ -255,6 +255,10 @@ def _steps(lag: _Lag, kind: str) -> tuple[Step, ...]:
                 " FROM pg_stat_activity WHERE backend_type = 'startup' OR xact_start < now() - interval '1 minute'"
                 " ORDER BY xact_start",
             ),
+            Step(
+                "If replay waits for one that may be lost, cancel it there: pg_cancel_backend(its pid). Else it catches"
+                " up by itself when less is written; do not restart the standby, it would begin anew from further back."
+            ),
         )
     return (look, Step("Then look at the network and at the receiver's disk and log."))
 

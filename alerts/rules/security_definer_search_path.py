@@ -116,6 +116,7 @@ def _commands(definer: Definer, *, in_open: bool) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="security_definer_search_path",
+    unit="functions",
     watches=("security_definers",),
     params=SecurityDefinerSearchPathParams,
     evaluate=evaluate,

@@ -156,6 +156,11 @@ def _steps(changes: Sequence[Change]) -> tuple[Step, ...]:
                 "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting",
             )
         )
+    found.append(
+        Step(
+            "If nobody meant it: set it back where it stands now, have it read, and see what gets better by it."
+        )
+    )
     return tuple(found)
 
 

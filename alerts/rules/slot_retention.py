@@ -104,7 +104,7 @@ def _found(
             if slot.active
             else "Nobody is connected to it.",
         ),
-        steps=(*_limit(room, rows), *_slots.steps(slot)),
+        steps=_steps(slot, room, rows),
         about=_slots.about(slot, rows),
         explains=frozenset({slot_entity(slot.name)}),
     )
@@ -136,6 +136,12 @@ def _impact(room: _Room) -> str:
 
 def _room_figures(room: _Room, when: Eta | None, slope: Trend | None) -> tuple[Figure, ...]:
     return (Figure("Room", format_size(room.size_bytes)), *forecast_figures(when, slope))
+
+
+def _steps(slot: Slot, room: _Room, rows: SlotsReading) -> tuple[Step, ...]:
+    """Looking first; what may cost somebody his slot comes after what helps, and dropping it last."""
+    *first, drop = _slots.steps(slot)
+    return (*first, *_limit(room, rows), drop)
 
 
 def _limit(room: _Room, rows: SlotsReading) -> tuple[Step, ...]:

@@ -131,6 +131,7 @@ def _steps(cause: str) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="standby_conflicts",
+    unit="cancelled queries",
     watches=("database_stats",),
     params=StandbyConflictsParams,
     evaluate=evaluate,

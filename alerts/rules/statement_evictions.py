@@ -81,6 +81,7 @@ _STEPS = (
 
 RULE = Rule(
     name="statement_evictions",
+    unit="evictions/h",
     watches=("statements",),
     params=StatementEvictionsParams,
     evaluate=evaluate,

@@ -108,6 +108,7 @@ def _steps(row: Subscription) -> tuple[Step, ...]:
 
 RULE = Rule(
     name="subscription_errors",
+    unit="errors",
     watches=("subscriptions",),
     params=SubscriptionErrorsParams,
     evaluate=evaluate,

@@ -189,7 +189,10 @@ def _finding(
             figures=_figures(value_text, params),
             blocks=(_rows_block(rows, params),) if rows else (),
         ),
-        steps=(Step("A limit that you set yourselves: [rules.threshold.instances] says why it is there."),),
+        steps=(
+            Step("A limit that you set yourselves: [rules.threshold.instances] says why it is there."),
+            Step("See above which rows it is made of, and in /api/v1/targets when they were read."),
+        ),
     )
 
 

@@ -52,7 +52,10 @@ SELECT format('index %I.%I', n.nspname, x.relname) AS subject,
          END || CASE WHEN x.relkind = 'I' THEN ARRAY[['CONCURRENTLY is not possible for a partitioned index: all access'
            ' to the table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
            ['Drop it; try again later if it gives up.', format('DROP INDEX %I.%I', n.nspname, x.relname)]]
-         ELSE ARRAY[['Drop it.', format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname)]]
+         ELSE ARRAY[['See how often its indexes are used, here and on each standby: those count for themselves.',
+           format('SELECT indexrelname, idx_scan FROM pg_stat_all_indexes WHERE relid = %s', t.oid)],
+           ['Drop it. It waits for transactions that use the table, and nothing waits for it.',
+            format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname)]]
          END
        END AS steps,
        ARRAY[t.oid, x.oid, k.oid] AS relations,

@@ -46,10 +46,12 @@ SELECT format('foreign key %I.%I.%I', n.nspname, t.relname, k.conname) AS subjec
        CASE WHEN t.relkind = 'p' THEN
          ARRAY[['Create the index. It keeps writes to all partitions waiting while it is built: to avoid that, create it'
                 ' ON ONLY the parent, then concurrently on each partition, and attach those.',
-                format('CREATE INDEX ON %I.%I (%s)', n.nspname, t.relname, columns.names)]]
+                format('CREATE INDEX ON %I.%I (%s)', n.nspname, t.relname, columns.names)],
+               ['See that it is there and valid on each partition: invalid_index tells of those that are not.', NULL]]
        ELSE
-         ARRAY[['Create the index.',
-                format('CREATE INDEX CONCURRENTLY ON %I.%I (%s)', n.nspname, t.relname, columns.names)]]
+         ARRAY[['Create the index: reads and writes go on. It reads the table twice and waits for older transactions.',
+                format('CREATE INDEX CONCURRENTLY ON %I.%I (%s)', n.nspname, t.relname, columns.names)],
+               ['Should it be interrupted, an invalid index stays behind: drop that one, and begin again.', NULL]]
        END AS steps,
        ARRAY[t.oid, p.oid] AS relations,
        'pg_constraint'::regclass::oid AS classid, k.oid AS objid,

@@ -18,7 +18,8 @@ SELECT format('table %I.%I', n.nspname, t.relname) AS subject,
        ARRAY[['Size', pg_size_pretty(size.bytes)],
              ['Rows', CASE WHEN size.rows >= 0 THEN format('about %s', to_char(size.rows, 'FM999,999,999,999,990')) END],
              ['Partitions', nullif(size.partitions, 0)::text]] AS figures,
-       ARRAY[[CASE WHEN t.relkind = 'p' THEN 'Add one: on a partitioned table its columns must contain the partition key.'
+       ARRAY[['Look for columns that are unique together and never null. A log may stay as it is: ignore it.', NULL],
+             [CASE WHEN t.relkind = 'p' THEN 'Add one: on a partitioned table its columns must contain the partition key.'
               ELSE 'Add one: build a unique index concurrently, then ALTER TABLE ... ADD PRIMARY KEY USING INDEX.' END,
               NULL]] AS steps,
        ARRAY[t.oid] AS relations,

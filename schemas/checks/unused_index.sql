@@ -65,8 +65,11 @@ SELECT format('index %I.%I', n.nspname, u.relname) AS subject,
            ' table waits behind the DROP, so let it give up early.', 'SET lock_timeout = ''2s'''],
            ['Drop it, when nobody needs it; try again later if it gives up.',
             format('DROP INDEX %I.%I', n.nspname, u.relname)]]
-         ELSE ARRAY[['Drop it, when nobody needs it.',
-           format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, u.relname)]]
+         ELSE ARRAY[['See how often its indexes are used, here and on each standby: those count for themselves.',
+           format('SELECT indexrelname, idx_scan FROM pg_stat_all_indexes WHERE relid = %s', t.oid)],
+           ['Drop it, when nobody needs it. It waits for transactions that use the table, and nothing waits for it.',
+            format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, u.relname)],
+           ['Should a query get slower, the definition above brings it back: CREATE INDEX CONCURRENTLY.', NULL]]
        END AS steps,
        ARRAY[t.oid, u.indexrelid] AS relations,
        'pg_class'::regclass::oid AS classid, u.indexrelid AS objid,

@@ -7,6 +7,7 @@ import pytest
 
 from pgvigil.postgres.session import Session
 from tests.support import watching
+from tests.support.readable import complaints, listening
 from tests.support.servers import Database
 
 
@@ -15,3 +16,12 @@ def reader(database: Database) -> Iterator[Session]:
     """As the daemon reads: the role that `pgvigil grants` makes."""
     with closing(watching.watch(database.dsn())) as session:
         yield session
+
+
+@pytest.fixture(autouse=True)
+def _findings_read_well() -> Iterator[None]:
+    """Every finding that these scenes make is read as a message too."""
+    wrong: list[str] = []
+    with listening(lambda finding: wrong.extend(complaints(finding))):
+        yield
+    assert not wrong

@@ -115,7 +115,7 @@ def test_the_summary_has_what_is_needed_at_night() -> None:
     assert found is not None
     assert found.summary == (
         "28.0 % of the transaction ids are used (database shop was not frozen for 600,000,000); writing stops in"
-        " 3d13h (3d13h to 3d13h)"
+        " 3d13h"
     )
     assert found.subject == "transaction ids"
     assert found.database is None
