@@ -17,6 +17,7 @@ from alerts.correlate import Family, family
 from alerts.elsewhere import Elsewhere
 from alerts.evaluation import Evaluation, Silenced, no_silence
 from alerts.markers import Near, nothing_near
+from alerts.relations import Relations
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
 from alerts.tracked import Labels
@@ -106,6 +107,7 @@ class Engine:
         silenced: Silenced = no_silence,
         *,
         near: Near = nothing_near,
+        relations: Callable[[], Relations] = Relations,
     ) -> None:
         self._target = target
         self._judging = _Judging.of(rules, labels, RULE_REMOVED)
@@ -114,6 +116,7 @@ class Engine:
         self._on_commit = on_commit
         self._silenced = silenced
         self._near = near
+        self._relations = relations
         self._elsewhere = elsewhere or Elsewhere()
         self._lock = threading.Lock()
         self._book = Book()
@@ -236,9 +239,12 @@ class Engine:
         self._show()
 
     def _show(self) -> None:
-        """Tell the others what says of this target as a whole that it cannot be looked into, and did within the hour."""
-        over_all = self._judging.family.over_all
-        said = tuple(one for one in self._book.incidents() if one.rule in over_all and one.fired_at)
+        """Tell the others what says of this target as a whole that it cannot be looked into, and did within the hour,
+        and what keeps theirs quiet by the configuration.
+        """
+        over_all, relations = self._judging.family.over_all, self._relations()
+        fired = (one for one in self._book.incidents() if one.fired_at)
+        said = tuple(one for one in fired if one.rule in over_all or relations.may_inhibit(one))
         self._elsewhere.say(self._target, said)
 
     def _follow_clock(self, moment: Moment) -> None:
@@ -260,6 +266,7 @@ class Engine:
             silenced=self._silenced,
             near=self._near,
             heard_by=lambda incident: _sinks(self._route(incident)),
+            relations=self._relations(),
         )
         work(evaluation)
         evaluation.keep_to_rules(judging.ends)

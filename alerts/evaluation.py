@@ -13,6 +13,7 @@ from alerts.lifecycle import gone, step
 from alerts.markers import Near, nothing_near
 from alerts.marks import attend, silence, suppress, unsuppress
 from alerts.notes import Notes
+from alerts.relations import NO_RELATIONS, Relations
 from alerts.timers import Policy
 from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
 from pgvigil.model import action
@@ -70,9 +71,11 @@ class Evaluation:
         silenced: Silenced = no_silence,
         near: Near = nothing_near,
         heard_by: HeardBy = all_alike,
+        relations: Relations = NO_RELATIONS,
     ) -> None:
         self._silenced = silenced
         self._heard_by = heard_by
+        self._relations = relations
         self._near = near
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
@@ -143,6 +146,7 @@ class Evaluation:
         explainers = self._explainers()
         for tracked in self.draft.book.fired():
             self._adopt(tracked, explainers, by_id)
+        self._inhibit()
         for tracked in self.draft.book.fired():
             by = self._silenced(tracked.incident, self._moment.utc)
             self.draft.put(silence(tracked, by, self._moment))
@@ -174,7 +178,9 @@ class Evaluation:
         parent = None if tracked is None else tracked.incident.parent_id
         if tracked is None or parent is None or parent in self._elsewhere:
             return
-        if not led(tracked.incident, self._by_id(), self._kin):
+        by_id = self._by_id()
+        inhibited = self._relations.holds(by_id.get(parent), tracked.incident)
+        if not inhibited and not led(tracked.incident, by_id, self._kin):
             self._free(tracked)
 
     def _absorb(self, finding: Finding, parent: Incident) -> None:
@@ -260,12 +266,26 @@ class Evaluation:
 
     def _kin(self, incident: Incident) -> Kin | None:
         """Those that the same people hear of, so that nobody is left out by what others are told."""
+        grouping = self._relations.grouping(incident)
+        if grouping is not None:
+            return Kin(grouping.together, (grouping.values(incident), self._heard_by(incident)))
         bound = self._rules.get(incident.rule)
         together = None if bound is None else bound.rule.together
         if together is None:
             return None
         where = incident.database if together.in_one_database else None
         return Kin(together, (where, self._heard_by(incident)))
+
+    def _inhibit(self) -> None:
+        if not self._relations.inhibitions:
+            return
+        for tracked in self.draft.book.fired():
+            if tracked.incident.parent_id is not None or tracked.incident.rule in self._family.over_all:
+                continue
+            sources = (*self.draft.book.incidents(), *self._elsewhere.values())
+            source = self._relations.inhibitor(tracked.incident, sources)
+            if source is not None:
+                self._mark(tracked.incident.fingerprint, source)
 
     def _keep_company(self) -> None:
         fired = [tracked.incident for tracked in self.draft.book.fired()]
@@ -316,7 +336,8 @@ class Evaluation:
     # --- the parts --------------------------------------------------------------------------------------
 
     def _explainers(self) -> Explainers:
-        return Explainers(self._family, self.draft.book.incidents(), self._elsewhere.values())
+        over_all = (one for one in self._elsewhere.values() if one.rule in self._family.over_all)
+        return Explainers(self._family, self.draft.book.incidents(), over_all)
 
     def _step(self, key: str, observation: Observation) -> None:
         tracked = self.draft.get(key)

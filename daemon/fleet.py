@@ -13,6 +13,7 @@ from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
 from alerts.evaluation import Silenced
 from alerts.markers import Near
+from alerts.relations import Relations
 from alerts.routes import Recipient
 from alerts.sink_failing import OWN
 from daemon.board import Board, TargetView
@@ -60,6 +61,7 @@ class Grounds:
     committed: Callable[[Sequence[Transition]], None]
     silenced: Silenced
     near: Near
+    relations: Callable[[], Relations]
     keep: Kept  # the history of readings
 
 
@@ -359,6 +361,7 @@ class Fleet:
             self._elsewhere,
             silenced=grounds.silenced,
             near=grounds.near,
+            relations=grounds.relations,
         )
 
 

@@ -110,6 +110,10 @@ def _settings(before: Settings, after: Settings) -> Iterator[str]:
         yield "people"
     if before.maintenance != after.maintenance:
         yield "maintenance"
+    if before.relations.groupings != after.relations.groupings:
+        yield "groups"
+    if before.relations.inhibitions != after.relations.inhibitions:
+        yield "inhibitions"
     for section in ("metrics", "retention"):
         was, now = getattr(before, section), getattr(after, section)
         yield from (f"{section}.{name}" for _, name in _different(was, now))

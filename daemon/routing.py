@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 
 from alerts.outbox.timekeeper import Timekeeper
+from alerts.relations import Relations
 from alerts.routes import Recipient, Router
 from daemon.clock import Now
 from daemon.settings.settings import Settings
@@ -30,8 +31,13 @@ class Routing:
     def configure(self, settings: Settings) -> None:
         """Go over to the routes of `settings`."""
         self._setup.note("routes", ())  # what matches none is seen as incidents come
+        self._relations = settings.relations
         sinks = tuple(settings.sinks)
         self._router = Router(settings.routes, sinks, lambda one: self._setup.note("routes", [one]))
+
+    def relations(self) -> Relations:
+        """What is told as one, and what keeps what quiet."""
+        return self._relations
 
     def route(self, incident: Incident) -> Sequence[Recipient]:
         return self._router(incident)

@@ -312,6 +312,7 @@ class Daemon:
             committed=self._committed,
             silenced=self._silences.covering,
             near=self._markers.near,
+            relations=self._routing.relations,
             keep=self._sampling.take,
         )
 

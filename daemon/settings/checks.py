@@ -39,12 +39,13 @@ def _file_is_readable(file: Path, path: KeyPath, report: Report) -> None:
 
 
 def names_are_unique(document: Mapping[str, Any], report: Report) -> None:
-    """No two targets share a name: it is their identity in the store and in metrics. Nor do two tokens, or a hash, two people, or two windows."""
+    """No two targets share a name: it is their identity in the store and in metrics. Nor do two tokens, or a hash, two people, two windows or two groups."""
     _are_unique(document, "targets", "name", "is already the name of another target", report)
     _are_unique(document, "tokens", "name", "is already the name of another token", report)
     _are_unique(document, "tokens", "sha256", "is already the hash of another token", report)
     _are_unique(document, "people", "name", "is already the name of somebody else", report)
     _are_unique(document, "maintenance", "name", "is already the name of another window", report)
+    _are_unique(document, "groups", "name", "is already the name of another group", report)
 
 
 def _are_unique(document: Mapping[str, Any], tables: str, key: str, problem: str, report: Report) -> None:

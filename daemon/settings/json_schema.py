@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from daemon.settings.describe import key_docs, schema_of
 from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.relations import GroupSettings, InhibitSettings
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, OVERRIDES, TEMPLATE
 from daemon.settings.sections import (
@@ -45,6 +46,8 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
                 "tokens": {"type": "array", "items": _section(TokenSettings)},
                 "people": {"type": "array", "items": _section(PersonSettings)},
                 "maintenance": {"type": "array", "items": _section(MaintenanceSettings)},
+                "groups": {"type": "array", "items": _section(GroupSettings)},
+                "inhibitions": {"type": "array", "items": _section(InhibitSettings)},
             }
         ),
     }

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from alerts.relations import Relations
 from daemon.settings import checks, environment, files
 from daemon.settings.errors import Report, nearest
 from daemon.settings.explain import check_name, table, validated
 from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.relations import GroupSettings, InhibitSettings
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import RuleBook
 from daemon.settings.sections import (
@@ -40,6 +42,8 @@ TOP_LEVEL = (
     "tokens",
     "people",
     "maintenance",
+    "groups",
+    "inhibitions",
 )
 INDISPENSABLE = frozenset({"availability"})  # nothing else tells that a target answers again
 
@@ -77,6 +81,12 @@ def _settings(
     maintenance = tuple(
         section.window() for section in _list(MaintenanceSettings, document, "maintenance", report)
     )
+    relations = Relations(
+        groupings=tuple(one.grouping() for one in _list(GroupSettings, document, "groups", report)),
+        inhibitions=tuple(
+            one.inhibition() for one in _list(InhibitSettings, document, "inhibitions", report)
+        ),
+    )
     collectors = _collectors(plugins.collectors, document.get("collectors", {}), report)
     sinks = _sinks(plugins.sinks, document.get("sinks", {}), report)
     rules = RuleBook(plugins.rules, document.get("rules", {}), report, plugins.collectors)
@@ -100,6 +110,7 @@ def _settings(
         tokens=tokens,
         people=people,
         maintenance=maintenance,
+        relations=relations,
         rules=bound,
         problems=tuple(checks.problems(targets, sinks, routes, collectors, rules, report)),
     )

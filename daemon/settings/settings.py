@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from alerts.bound import BoundRule
 from alerts.maintenance import Window
 from alerts.people import Person
+from alerts.relations import Relations
 from alerts.routes import Route
 from daemon.settings.sections import (
     CollectorSettings,
@@ -43,6 +44,7 @@ class Settings:
     tokens: tuple[TokenSettings, ...]
     people: tuple[Person, ...]
     maintenance: tuple[Window, ...]
+    relations: Relations
     rules: Mapping[str, Mapping[str, BoundRule]]  # target -> rule -> what holds there
     problems: tuple[Problem, ...]
 

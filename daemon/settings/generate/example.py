@@ -11,6 +11,7 @@ from daemon.settings.describe import KeyDoc, brief, key_docs
 from daemon.settings.generate.toml import key_text, sample, value_text
 from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.relations import GroupSettings, InhibitSettings
 from daemon.settings.routing import RouteSettings
 from daemon.settings.rulebook import INSTANCES, TEMPLATE
 from daemon.settings.sections import (
@@ -65,6 +66,8 @@ def text(plugins: Plugins) -> str:
         commented(section("tokens", TokenSettings, array=True, live=False)),
         commented(section("people", PersonSettings, array=True, live=False)),
         commented(section("maintenance", MaintenanceSettings, array=True, live=False)),
+        commented(section("groups", GroupSettings, array=True, live=False)),
+        commented(section("inhibitions", InhibitSettings, array=True, live=False)),
     ]
     return "\n".join(parts)
 

@@ -9,6 +9,7 @@ from daemon.settings.generate.toml import value_text
 from daemon.settings.hours import SeverityHoursSettings
 from daemon.settings.maintenance import MaintenanceSettings
 from daemon.settings.plugins import Plugins, collector_section
+from daemon.settings.relations import GroupSettings, InhibitSettings
 from daemon.settings.routing import RouteSettings
 from daemon.settings.sections import (
     DaemonSettings,
@@ -51,6 +52,12 @@ def configuration(plugins: Plugins) -> str:
             MaintenanceSettings,
             "One for each window; see [how to silence](../how-to/silence.md).",
         ),
+        (
+            "`[[groups]]`",
+            GroupSettings,
+            "Looked at in order; see [one message per fault](../how-to/grouping.md).",
+        ),
+        ("`[[inhibitions]]`", InhibitSettings, "See [one message per fault](../how-to/grouping.md)."),
     )
     parts = [GENERATED + _CONFIGURATION]
     parts += [f"## {title}\n\n{note}\n\n{key_table(model)}" for title, model, note in sections]

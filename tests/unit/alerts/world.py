@@ -8,6 +8,7 @@ from alerts.elsewhere import Elsewhere
 from alerts.engine import EVERYWHERE, Engine, Everywhere
 from alerts.evaluation import Silenced, no_silence
 from alerts.markers import Near, nothing_near
+from alerts.relations import Relations
 from alerts.routes import Route, recipients
 from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
@@ -93,6 +94,7 @@ class World:
         self.elsewhere = Elsewhere()
         self.silenced: Silenced = no_silence
         self.near: Near = nothing_near
+        self.relations = Relations()
         self.restart(0)
 
     def restart(self, away_s: float) -> None:
@@ -109,6 +111,7 @@ class World:
             self.elsewhere,
             self.silenced,
             near=self.near,
+            relations=lambda: self.relations,
         )
         self.engine.load(self.clock.now)
         assert moment.utc == self.clock.utc

@@ -1,0 +1,89 @@
+"""How incidents hang together by the configuration: what is told as one, and what keeps what quiet. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from alerts.routes import described
+from pgvigil.model.incident import Incident, State
+from pgvigil.model.together import Together
+
+Match = Mapping[str, tuple[str, ...]]
+_FIRES = frozenset({State.FIRING, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Incidents of one target that match, and have the same values of `by`, are told as one."""
+
+    match: Match
+    by: tuple[str, ...]
+    together: Together
+
+    def values(self, incident: Incident) -> tuple[str, ...]:
+        known = _described(incident)
+        return tuple(known.get(key, "") for key in self.by)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inhibition:
+    """While one that matches `source` fires, those that match `match` and have the same values of `equal` are its
+    children.
+    """
+
+    source: Match
+    match: Match
+    equal: tuple[str, ...]
+
+    def holds(self, source: Incident, incident: Incident) -> bool:
+        its, own = _described(source), _described(incident)
+        alike = all(its.get(key, "") == own.get(key, "") for key in self.equal)
+        return alike and _fits(self.source, its) and _fits(self.match, own)
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """All of the configuration; the first grouping that fits decides."""
+
+    groupings: tuple[Grouping, ...] = ()
+    inhibitions: tuple[Inhibition, ...] = ()
+
+    def grouping(self, incident: Incident) -> Grouping | None:
+        if not self.groupings:
+            return None
+        values = _described(incident)
+        return next((one for one in self.groupings if _fits(one.match, values)), None)
+
+    def may_inhibit(self, incident: Incident) -> bool:
+        """Whether it is a source of any, so that other targets are to know of it."""
+        if not self.inhibitions:
+            return False
+        values = _described(incident)
+        return any(_fits(one.source, values) for one in self.inhibitions)
+
+    def holds(self, source: Incident | None, incident: Incident) -> bool:
+        """Whether `source` fires and keeps the other one quiet."""
+        if source is None or source.state not in _FIRES or source.fingerprint == incident.fingerprint:
+            return False
+        return any(one.holds(source, incident) for one in self.inhibitions)
+
+    def inhibitor(self, incident: Incident, sources: Iterable[Incident]) -> Incident | None:
+        """The oldest that keeps it quiet. One that is kept quiet itself, or silenced, does not."""
+        heard = (
+            one for one in sources if not (one.parent_id or one.silenced_by) and self.holds(one, incident)
+        )
+        return min(heard, key=lambda one: (one.id == 0, one.id, one.fingerprint), default=None)
+
+
+NO_RELATIONS = Relations()
+
+
+def _described(incident: Incident) -> dict[str, str]:
+    return described(incident) | {"subject": incident.subject}
+
+
+def _fits(match: Match, values: Mapping[str, str]) -> bool:
+    return all(
+        any(fnmatchcase(values.get(key, ""), pattern) for pattern in patterns)
+        for key, patterns in match.items()
+    )
