@@ -9,6 +9,7 @@ from alerts.book import Book, Draft
 from alerts.bound import BoundRule
 from alerts.company import Company, Kin, companies, led
 from alerts.correlate import Explainers, Family
+from alerts.course import grown
 from alerts.lifecycle import gone, step
 from alerts.markers import Near, nothing_near
 from alerts.marks import attend, silence, suppress, unsuppress
@@ -214,8 +215,10 @@ class Evaluation:
         known = Notes() if lasting is None else self.draft.notes(key)
         notes = known.with_own(finding.evidence.notes)
         since = self._moment.utc if lasting is None else lasting.pending_since
+        course = grown(() if lasting is None else lasting.evidence.course, self._moment.utc, finding.value)
         cause = self._cause(finding, since)
-        shown = replace(finding, evidence=replace(finding.evidence, notes=notes.shown, cause=cause))
+        evidence = replace(finding.evidence, notes=notes.shown, cause=cause, course=course)
+        shown = replace(finding, evidence=evidence)
         self._step(key, Seen(shown))
         after = self.draft.get(key)
         if after is not None and after.incident.open:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 
+from alerts.course import drawn
 from pgvigil.model.delivery import Delivery, Told
 from pgvigil.model.evidence import Block, Figure, Step
 from pgvigil.model.incident import Incident, State
@@ -293,10 +294,21 @@ def _figures(incident: Incident) -> tuple[Figure, ...]:
     peak = peak_of(incident)
     if peak and (over or peak != magnitude(incident.rule, incident.value)):
         first.append(Figure("Peak", peak))
+    first += [Figure("Course", words) for words in [course_of(incident)] if words]
     if incident.reopened:
         first.append(Figure("Reopened", "once" if incident.reopened == 1 else f"{incident.reopened} times"))
     own = () if _calm(incident) else incident.evidence.figures
     return (*first, *(Figure(_line(figure.name, 60), _line(figure.value, 200)) for figure in own))
+
+
+def course_of(incident: Incident) -> str:
+    """How its value went, as a line of blocks with its least and its largest; "" where there is too little to draw."""
+    course = incident.evidence.course
+    line = drawn(course, incident.resolved_at or incident.evaluated_at)
+    if not line:
+        return ""
+    values = [point.value for point in course]
+    return f"{line} {magnitude(incident.rule, min(values))} to {magnitude(incident.rule, max(values))}"
 
 
 def _ladder(incident: Incident) -> str:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from alerts.course import heights
+from alerts.render import magnitude
+from pgvigil.model.incident import Incident
 from pgvigil.text import printable
 from pgvigil.units import format_duration
 
 _UNKNOWN = "unknown"
+_STEPS, _WIDTH, _TOP, _TALL = 60, 240, 4, 40
 
 
 def visible(value: Any) -> Any:
@@ -49,8 +53,31 @@ def percent(value: float | None) -> str:
     return _UNKNOWN if value is None else "<1 %" if 0 < value < 0.01 else f"{100 * value:.0f} %"
 
 
+class Chart(NamedTuple):
+    """The course of an incident's value: the points of a line in a box of 240 by 48, and the values in words."""
+
+    points: str
+    least: str
+    most: str
+    now: str
+
+
+def chart(item: Incident) -> Chart | None:
+    """None where there is too little to draw."""
+    course, until = item.evidence.course, item.resolved_at or item.evaluated_at
+    steps = heights(course, until, _STEPS)
+    if not steps:
+        return None
+    wide = _WIDTH / (_STEPS - 1)
+    line = " ".join(f"{place * wide:.1f},{_TOP + (1 - each) * _TALL:.1f}" for place, each in enumerate(steps))
+    values = [point.value for point in course]
+    now = magnitude(item.rule, item.value) if item.open else ""
+    return Chart(line, magnitude(item.rule, min(values)), magnitude(item.rule, max(values)), now)
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "ago": ago,
+    "chart": chart,
     "clock": clock,
     "duration": format_duration,
     "milliseconds": milliseconds,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pgvigil.model.series import Point
+
 
 class BlockKind(StrEnum):
     TREE = "tree"
@@ -63,6 +65,7 @@ class Step:
 class Evidence:
     """`impact` is one sentence: what suffers, and why we are sure. `cause` is likely, never certain.
 
+    `course` is how the value went since the incident is seen, in a few points: each holds until the next one.
     `share_percent` is how much of the whole (of the server's time) it takes, where that can be told.
     """
 
@@ -72,3 +75,4 @@ class Evidence:
     cause: str = ""
     notes: tuple[str, ...] = field(default_factory=tuple)  # e.g. findings that this incident absorbed
     share_percent: float | None = None
+    course: tuple[Point, ...] = ()

@@ -10,6 +10,7 @@ from pgvigil.model.digest import Sight
 from pgvigil.model.evidence import Block, BlockKind, Branch, Evidence, Figure, Step
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
+from pgvigil.model.series import Point
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -60,6 +61,7 @@ def evidence_json(evidence: Evidence) -> str:
             "cause": evidence.cause,
             "notes": evidence.notes,
             "share": evidence.share_percent,
+            "course": [(micros_of(point.at), point.value) for point in evidence.course],
         }
     )
 
@@ -72,7 +74,8 @@ def evidence_of(text: str) -> Evidence:
         blocks=tuple(_block_of(*parts) for parts in plain["blocks"]),
         cause=plain["cause"],
         notes=tuple(plain["notes"]),
-        share_percent=plain.get("share"),  # rows of before have none
+        share_percent=plain.get("share"),  # rows of before have none of these
+        course=tuple(Point(stamp_of(micros), value) for micros, value in plain.get("course", ())),
     )
 
 
