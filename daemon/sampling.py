@@ -40,6 +40,7 @@ MOST_UNWRITTEN_BYTES = 16 * 1024 * 1024  # of blocks, while no disk takes them; 
 FINE = timedelta(days=1)  # how long all readings are kept
 THIN_AT_ONCE = 40  # blocks: some 20 ms
 FORGOTTEN_S = 7200.0
+PRUNED_S = 3600.0  # how long what is too old may stay while nothing comes
 _OWN = frozenset(
     {"availability"}
 )  # a server that does not answer gives no reading, and that is what counts there
@@ -76,6 +77,7 @@ class Sampling:
         self._fresh: deque[_Fresh] = deque(maxlen=MOST_FRESH)
         self._open: dict[_Key, Filling] = {}
         self._unwritten: deque[SampleBlock] = deque()
+        self._pruned: tuple[SampleLimits, float] | None = None  # by which limits, and when
         self._failing = False
         self._once = Once(pool, self.write)
 
@@ -170,18 +172,26 @@ class Sampling:
             self._unwritten.popleft()
 
     def _written(self) -> bool:
-        limits, blocks = self._limits(), tuple(self._unwritten)
-        if not blocks:
+        limits, blocks, moment = self._limits(), tuple(self._unwritten), self._now()
+        if not blocks and not self._prunes(limits, moment.mono_s):
             return True
-        since = self._now().utc - timedelta(seconds=limits.keep_s)
+        since = moment.utc - timedelta(seconds=limits.keep_s)
         try:
-            self._store.samples.add(blocks, since=since, most_bytes=limits.most_bytes)
+            self._store.samples.add(blocks, since=since, most_bytes=0 if limits.off else limits.most_bytes)
         except StoreError as error:
             self._note(error)
             return False
         self._unwritten.clear()
+        self._pruned = limits, moment.mono_s
         self._note(None)
         return True
+
+    def _prunes(self, limits: SampleLimits, now_s: float) -> bool:
+        """Whether limits are to be kept although nothing came: they changed, or it is long ago."""
+        if self._pruned is None:
+            return True
+        by, at_s = self._pruned
+        return by != limits or now_s - at_s >= PRUNED_S
 
     def _thin(self) -> None:
         try:

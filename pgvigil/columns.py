@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _LEVEL = 6
+_NEVER_MADE = (zlib.error, LookupError, TypeError, AttributeError, StopIteration, RecursionError)
 
 
 def packed(values: Sequence[Any]) -> bytes:
@@ -18,7 +19,7 @@ def unpacked(data: bytes) -> list[Any]:
     """What `packed` was given. Raises ValueError for what it never made."""
     try:
         return _values(json.loads(zlib.decompress(data)))
-    except (zlib.error, KeyError, TypeError, IndexError, StopIteration, RecursionError) as error:
+    except _NEVER_MADE as error:
         raise ValueError(f"no packed columns: {type(error).__name__}") from error
 
 

@@ -109,7 +109,7 @@ def _lines(found: Replayed, did: Sequence[Incident]) -> Iterator[str]:
         before = "; before that at least 5m apart, where what was shorter is not seen" if coarse else ""
         yield f"  all that were kept from {_clock(found.fine_since)}{apart}{before}"
     if found.unreadable:
-        yield f"  {found.unreadable} blocks of readings are of another version and were left out"
+        yield f"  left out: {found.unreadable} blocks of readings that are damaged or of another version"
     if found.failures:
         yield f"  the rule failed {found.failures} times: what it would have said is not all here"
     yield f"  would have fired {_times(len(found.fired))}, did fire {_times(len(did))}"

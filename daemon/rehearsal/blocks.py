@@ -82,19 +82,41 @@ class Filling:
 def thinned(block: SampleBlock) -> SampleBlock:
     """The same with readings that are at least COARSE_S apart. One that cannot be read stays as it is."""
     try:
-        [content] = unpacked(block.data)
-        kept: list[int] = []
-        for index, at in enumerate(content["at"]):
-            if not kept or at - content["at"][kept[-1]] >= COARSE_S * 1e6:
-                kept.append(index)
-        used = sorted({content["which"][index] for index in kept})
-        places = {old: new for new, old in enumerate(used)}
-        content["at"] = [content["at"][index] for index in kept]
-        content["which"] = [places[content["which"][index]] for index in kept]
-        content["rows"] = [content["rows"][old] for old in used]
-    except (ValueError, KeyError, IndexError):
+        content = _content(block)
+    except ValueError:
         return replace(block, coarse=True)
-    return replace(_with(block, content), coarse=True)
+    kept: list[int] = []
+    for index, at in enumerate(content["at"]):
+        if not kept or at - content["at"][kept[-1]] >= COARSE_S * 1e6:
+            kept.append(index)
+    used = sorted({content["which"][index] for index in kept})
+    places = {old: new for new, old in enumerate(used)}
+    content["at"] = [content["at"][index] for index in kept]
+    content["which"] = [places[content["which"][index]] for index in kept]
+    content["rows"] = [content["rows"][old] for old in used]
+    coarse = replace(_with(block, content), coarse=True)
+    # A few that have less in common can take more than many: the history must not grow by this.
+    return coarse if len(coarse.data) <= len(block.data) else replace(block, coarse=True)
+
+
+def _content(block: SampleBlock) -> dict[str, Any]:
+    """What `Filling.block` put in. Raises ValueError for what it never made: damage, or another version."""
+    try:
+        [content] = unpacked(block.data)
+        at, which, rows = content["at"], content["which"], content["rows"]
+        sound = bool(at) and len(at) == len(which)
+        sound = sound and all(0 <= one < len(rows) for one in which)
+        stamps = [_stamp(one) for one in at]
+    except (LookupError, TypeError, OverflowError) as error:
+        raise ValueError(f"a block of {block.collector} has another form: {type(error).__name__}") from error
+    if not sound or any(later <= one for one, later in pairwise(stamps)):
+        raise ValueError(f"a block of {block.collector} has another form: its readings do not fit its stamps")
+    found: dict[str, Any] = content
+    return found
+
+
+def _stamp(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _with(block: SampleBlock, content: dict[str, Any]) -> SampleBlock:
@@ -110,14 +132,13 @@ def _with(block: SampleBlock, content: dict[str, Any]) -> SampleBlock:
 
 
 def taken(block: SampleBlock, collector: Collector[Any]) -> Iterator[Taken]:
-    """The readings of a block. Raises ValueError where this program knows another form of them."""
+    """The readings of a block. Raises ValueError, before the first, where this program knows another form of them."""
+    content = _content(block)
     try:
-        [content] = unpacked(block.data)
         facts = FACTS.validate_python(content["facts"])
         rows = [decoded(collector, one) for one in content["rows"]]
-        pairs = list(zip(content["at"], content["which"], strict=True))
     except (ValidationError, KeyError, TypeError) as error:
         raise ValueError(f"a block of {block.collector} has another form: {type(error).__name__}") from error
     place = Place(block.collector, block.database)
-    for at, which in pairs:
-        yield Taken(_EPOCH + at * _MICROSECOND, place, block.every_s, facts, rows[which])
+    for at, which in zip(content["at"], content["which"], strict=True):
+        yield Taken(_stamp(at), place, block.every_s, facts, rows[which])

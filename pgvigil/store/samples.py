@@ -26,7 +26,9 @@ from pgvigil.store.batches import delete_in_batches
 from pgvigil.store.database import Database
 from pgvigil.store.schema import METADATA, STAMP, TEXT
 
-ROW_BYTES = 300  # of a block besides its data, with its indexes
+_ROW_BYTES = 130  # of a block beside its data
+_INDEX_BYTES = 170  # of its places in the indexes
+_PAGE_BYTES = 4096  # of the file: what does not share a page takes whole ones
 
 SAMPLE_BLOCK = Table(
     "sample_block",
@@ -57,7 +59,7 @@ class Samples:
 
     def add(self, blocks: Sequence[SampleBlock], *, since: datetime, most_bytes: int) -> None:
         """Write them, and drop what ended before `since` and then the oldest, until all of them take at most
-        `most_bytes`: in one transaction, so that there is never more.
+        `most_bytes` of the file: in one transaction and room first, so that there is never more.
         """
         self._database.write(lambda connection: _add(connection, blocks, since, most_bytes))
 
@@ -98,25 +100,49 @@ def _blocks(connection: Connection, query: Any) -> list[SampleBlock]:
 
 def _row(block: SampleBlock) -> dict[str, Any]:
     row = {field.name: getattr(block, field.name) for field in fields(block) if field.name != "id"}
-    return {**row, "size_bytes": len(block.data) + ROW_BYTES}
+    return {**row, "size_bytes": _takes_bytes(block)}
+
+
+def _takes_bytes(block: SampleBlock) -> int:
+    """Of the file, where a page holds whole small rows, and a large one has its last page for itself."""
+    row_bytes = len(block.data) + _ROW_BYTES
+    if row_bytes <= _PAGE_BYTES:
+        return _PAGE_BYTES // (_PAGE_BYTES // row_bytes) + _INDEX_BYTES
+    return -(-row_bytes // _PAGE_BYTES) * _PAGE_BYTES + _INDEX_BYTES
 
 
 def _add(connection: Connection, blocks: Sequence[SampleBlock], since: datetime, most_bytes: int) -> None:
-    if blocks:
-        connection.execute(insert(SAMPLE_BLOCK), [_row(one) for one in blocks])
     connection.execute(delete(SAMPLE_BLOCK).where(SAMPLE_BLOCK.c.last_at < since))
-    excess = _size_bytes(connection) - most_bytes
-    if excess <= 0:
+    wanted = _newest([one for one in blocks if one.last_at >= since], most_bytes)
+    _drop(connection, _size_bytes(connection) + sum(map(_takes_bytes, wanted)) - most_bytes)
+    if wanted:
+        connection.execute(insert(SAMPLE_BLOCK), [_row(one) for one in wanted])
+
+
+def _newest(blocks: Sequence[SampleBlock], most_bytes: int) -> list[SampleBlock]:
+    """Those that fit into all that there may be, in their order."""
+    left_bytes, places = most_bytes, set[int]()
+    for place, one in sorted(enumerate(blocks), key=lambda pair: pair[1].last_at, reverse=True):
+        left_bytes -= _takes_bytes(one)
+        if left_bytes < 0:
+            break
+        places.add(place)
+    return [one for place, one in enumerate(blocks) if place in places]
+
+
+def _drop(connection: Connection, excess_bytes: int) -> None:
+    """The oldest, until so much is free."""
+    if excess_bytes <= 0:
         return
     oldest = select(SAMPLE_BLOCK.c.id, SAMPLE_BLOCK.c.size_bytes).order_by(
         SAMPLE_BLOCK.c.last_at, SAMPLE_BLOCK.c.id
     )
     gone: list[int] = []
     for key, size_bytes in connection.execute(oldest):
-        if excess <= 0:
+        if excess_bytes <= 0:
             break
         gone.append(key)
-        excess -= size_bytes
+        excess_bytes -= size_bytes
     for start in range(0, len(gone), 500):
         connection.execute(delete(SAMPLE_BLOCK).where(SAMPLE_BLOCK.c.id.in_(gone[start : start + 500])))
 

@@ -189,6 +189,42 @@ def test_after_a_day_readings_are_five_minutes_apart_and_the_rest_is_as_before(
     assert (block.coarse, block.every_s, block.readings) == (True, COARSE_S, 4)
 
 
+def test_a_damaged_block_is_left_as_it_is_and_the_others_get_coarser(store: Store, pool: Pool) -> None:
+    kept = Kept(store, pool)
+    for target in ("orders", "billing"):
+        for number in range(20):
+            kept.read(prepared(number), target=target)
+    kept.sampling.write(whole=True)
+    [sound] = store.samples.of("billing", COLLECTOR.name, EVER)
+    for number, data in enumerate((sound.data[:-9], b"", packed([7]), packed([{"at": [], "which": []}]))):
+        store.samples.add(
+            [replace(sound, target=f"damaged-{number}", data=data)], since=EVER, most_bytes=10_000_000
+        )
+    kept.seconds += 86_400 + 3600
+    kept.sampling.write()
+    assert len(kept.kept()) == len(kept.kept("billing")) == 4
+    assert store.samples.fine(kept.now().utc, 10) == []
+
+
+def test_limits_hold_also_where_nothing_comes_any_more(store: Store, pool: Pool) -> None:
+    """What is too old goes within the hour; a history that is switched off, or made smaller, at once."""
+    kept = Kept(store, pool)
+    for number in range(3):
+        kept.read(prepared(number))
+    kept.sampling.write(whole=True)
+    kept.seconds += 8 * 86_400
+    kept.sampling.write()
+    assert store.samples.size_bytes() == 0
+    for off in (SampleLimits(0, 1000), SampleLimits(1000, 0)):
+        kept.limits = LIMITS
+        kept.read(prepared(4))
+        kept.sampling.write(whole=True)
+        assert store.samples.size_bytes() > 0
+        kept.limits = off
+        kept.sampling.write()
+        assert store.samples.size_bytes() == 0
+
+
 def test_nothing_is_kept_where_nothing_is_wanted(store: Store, pool: Pool) -> None:
     for limits in (SampleLimits(0, 1000), SampleLimits(1000, 0)):
         kept = Kept(store, pool, limits)

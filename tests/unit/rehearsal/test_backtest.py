@@ -12,6 +12,7 @@ import pytest
 from collectors.prepared_transactions import COLLECTOR, PreparedTransaction
 from daemon.cli import codes, main
 from daemon.rehearsal.blocks import Filling
+from pgvigil.columns import packed, unpacked
 from pgvigil.model.history import Place
 from pgvigil.model.incident import State, Transition
 from pgvigil.model.level import Level
@@ -128,7 +129,26 @@ def test_readings_of_another_version_are_counted_and_left_out(
         strange = replace(block("orders", [1.0], START + timedelta(hours=1)), data=b"?")
         store.samples.add([strange], since=BEFORE, most_bytes=10_000_000)
     assert backtest(config, "--target", "orders") == codes.OK
-    assert "1 blocks of readings are of another version and were left out" in capsys.readouterr().out
+    assert "left out: 1 blocks of readings that are damaged or of another version" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "swapped"])
+def test_a_damaged_block_costs_its_own_readings_and_is_said(
+    config: Path, capsys: Capture, tmp_path: Path, damage: str
+) -> None:
+    """What comes before and after it is played."""
+    sound = block("orders", went(20, 21), START + timedelta(hours=2))
+    data = {
+        "cut": sound.data[: len(sound.data) // 2],
+        "flipped": bytes([*sound.data[:40], sound.data[40] ^ 4, *sound.data[41:]]),
+        "swapped": packed([{**unpacked(sound.data)[0], "which": [99] * 17}]),
+    }[damage]
+    with closing(Store.open(f"sqlite:///{tmp_path}/pgvigil.db")) as store:
+        after = block("orders", went(16, 17), START + timedelta(hours=4))
+        store.samples.add([replace(sound, data=data), after], since=BEFORE, most_bytes=10_000_000)
+    assert backtest(config, "--target", "orders", "--json") == codes.OK
+    [found] = json.loads(capsys.readouterr().out)["targets"]
+    assert (found["unreadable_blocks"], found["readings"], len(found["would_have_fired"])) == (1, 58, 2)
 
 
 @pytest.mark.parametrize(
