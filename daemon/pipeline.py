@@ -132,7 +132,7 @@ class Pipeline:
 
     def judge(self, snapshot: Snapshot[Any], facts: Facts) -> None:
         """Judge a reading that nobody has a session of: one that is played from a file."""
-        self._judge(snapshot.collector, snapshot.database, snapshot, facts)
+        self._judge(snapshot.collector, snapshot.database, reading_of(snapshot, self._statements), facts)
 
     def lost(self, collector: str, database: str | None, failure: Failure) -> None:
         """A reading that did not come: the incidents that stand on it become unknown.

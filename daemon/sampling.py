@@ -17,7 +17,7 @@ import structlog
 from daemon.clock import Now, Ticker
 from daemon.lanes.pool import Once, Pool
 from daemon.rehearsal.blocks import Filling, thinned
-from daemon.rehearsal.readings import can_be_written
+from daemon.rehearsal.readings import NOT_KEPT
 from pgvigil.model.facts import Facts
 from pgvigil.model.history import Place
 from pgvigil.model.sample import SampleBlock
@@ -41,9 +41,6 @@ FINE = timedelta(days=1)  # how long all readings are kept
 THIN_AT_ONCE = 40  # blocks: some 20 ms
 FORGOTTEN_S = 7200.0
 PRUNED_S = 3600.0  # how long what is too old may stay while nothing comes
-_OWN = frozenset(
-    {"availability"}
-)  # a server that does not answer gives no reading, and that is what counts there
 
 _Key = tuple[str, Place]
 _Fresh = tuple[Snapshot[Any], Collector[Any], Facts]
@@ -87,7 +84,7 @@ class Sampling:
 
     def take(self, snapshot: Snapshot[Any], collector: Collector[Any], facts: Facts) -> None:
         """Of a lane: keep the reading in mind, unless the one before is not old enough."""
-        if collector.name in _OWN or not can_be_written(collector) or self._limits().off:
+        if collector.name in NOT_KEPT or self._limits().off:
             return
         key = snapshot.target, Place(collector.name, snapshot.database)
         with self._lock:

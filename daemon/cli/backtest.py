@@ -18,7 +18,7 @@ from daemon.cli.common import (
 from daemon.clock import system_now
 from daemon.jsonable import stamp
 from daemon.rehearsal.backtest import Replayed, matching, replay, with_values
-from daemon.rehearsal.readings import can_be_written
+from daemon.rehearsal.readings import NOT_KEPT
 from daemon.settings.errors import nearest
 from daemon.settings.plugins import Plugins
 from pgvigil.model.incident import Incident, State
@@ -26,8 +26,6 @@ from pgvigil.plugins import Collector
 from pgvigil.store.store import Store
 from pgvigil.text import one_line
 from pgvigil.units import format_duration, parse_duration_s
-
-NOT_KEPT = ("availability", "freshness")
 
 
 def backtest(
@@ -71,8 +69,7 @@ def backtest(
 
 def _can_be_played(rule: str, watches: Sequence[str], collectors: Mapping[str, Collector[Any]]) -> None:
     for feed in watches:
-        collector = collectors.get(feed)
-        if feed in NOT_KEPT or collector is None or not can_be_written(collector):
+        if feed in NOT_KEPT or feed not in collectors:  # what pgvigil judges of itself is no reading
             raise typer.BadParameter(f"{rule} judges {feed}, of which no readings are kept")
 
 

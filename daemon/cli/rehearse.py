@@ -11,14 +11,15 @@ from daemon.cli.common import DEFAULT_CONFIG, ConfigFile, chosen_targets, load_s
 from daemon.clock import system_now
 from daemon.reading import Scheduled
 from daemon.reading import read as read_now
-from daemon.rehearsal.readings import FACTS, can_be_written, encoded
+from daemon.rehearsal.readings import FACTS, encoded
 from daemon.rehearsal.run import Outcome, bound, chosen, play
 from daemon.rehearsal.script import read
 from daemon.settings.errors import nearest
 from daemon.settings.plugins import Plugins
+from daemon.statements import FEED
 from pgvigil.plugins import Collector
 from pgvigil.postgres.errors import ReadError
-from pgvigil.postgres.session import connect
+from pgvigil.postgres.session import connect, list_databases
 
 
 def try_out(
@@ -72,8 +73,6 @@ def capture(
     found = known.get(collector)
     if found is None:
         raise typer.BadParameter(f"there is no collector {collector!r}; {nearest(collector, tuple(known))}")
-    if not can_be_written(found):
-        raise typer.BadParameter(f"readings of {collector} cannot be written down")
     (chosen_one,) = chosen_targets(load_settings(config), target)
     try:
         session = connect(chosen_one.server, kind=chosen_one.kind, database=database)
@@ -89,11 +88,18 @@ def capture(
 
 def _reading(collector: Collector[Any], session: Any, target: str, database: str | None) -> dict[str, Any]:
     scheduled = Scheduled(collector, collector.interval_s)
+    if lacking := scheduled.lacks(session.facts):
+        where = session.facts.database
+        raise typer.BadParameter(
+            f"{collector.name} needs the extension {lacking}, which {where} does not have"
+        )
     snapshot = read_now(target, scheduled, database, session, system_now)
     facts = FACTS.dump_python(session.facts, mode="json", exclude={"columns", "settings", "role"})
+    names = {each.oid: each.name for each in list_databases(session)} if collector.name == FEED else {}
     return {
         "collector": collector.name,
         "database": database,
         "facts": facts,
+        **({"databases": names} if names else {}),
         "rows": encoded(collector, snapshot.rows),
     }

@@ -1,50 +1,59 @@
 """Readings as JSON, and back: the form is that of the collector's own payload."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
-from pydantic import PydanticSchemaGenerationError, TypeAdapter
+from pydantic import TypeAdapter
 
+from daemon.rehearsal import statements
 from pgvigil.model.facts import Facts
 from pgvigil.plugins import Collector
+from pgvigil.statements import StatementsReading
 
 KeyPath = tuple[str | int, ...]
 
 FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+# A server that does not answer gives no reading, and that is what counts there. Thousands of statements in each
+# reading would push out all others; their own history keeps them by the statement.
+NOT_KEPT = frozenset({"availability", "statements"})
 
 
-def _form(collector: Collector[Any]) -> TypeAdapter[Any] | None:
-    return _form_of(collector.read)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a payload is written: as itself, or as something else that stands for it."""
+
+    adapter: TypeAdapter[Any]
+    written: Callable[[Any], Any] = lambda payload: payload
+    read: Callable[[Any], Any] = lambda given: given
 
 
 @cache
-def _form_of(read: Callable[..., Any]) -> TypeAdapter[Any] | None:
+def _form_of(read: Callable[..., Any]) -> _Form:
     """Made once: it takes as long as a reading."""
-    try:
-        return TypeAdapter(get_type_hints(read)["return"])
-    except PydanticSchemaGenerationError:  # statements: columns of numbers, which only a server fills
-        return None
-
-
-def can_be_written(collector: Collector[Any]) -> bool:
-    """Whether its readings have a form in JSON."""
-    return _form(collector) is not None
+    payload = get_type_hints(read)["return"]
+    if payload is StatementsReading:  # columns of numbers, which only a server fills
+        return _Form(statements.FORM, statements.written, statements.read)
+    return _Form(TypeAdapter(payload))
 
 
 def encoded(collector: Collector[Any], payload: Any) -> Any:
-    """`payload` as plain lists and objects. Raises TypeError for a collector whose readings cannot be written."""
-    return _known(collector).dump_python(payload, mode="json")
+    """`payload` as plain lists and objects."""
+    form = _form_of(collector.read)
+    return form.adapter.dump_python(form.written(payload), mode="json")
 
 
 def as_json(collector: Collector[Any], payload: Any) -> bytes:
-    """`payload` as the text of `encoded`. Raises ValueError for text that is no UTF-8, and TypeError as `encoded` does."""
-    return _known(collector).dump_json(payload)
+    """`payload` as the text of `encoded`. Raises ValueError for text that is no UTF-8."""
+    form = _form_of(collector.read)
+    return form.adapter.dump_json(form.written(payload))
 
 
 def decoded(collector: Collector[Any], data: Any) -> Any:
-    """The payload that `data` is. Raises pydantic.ValidationError, and TypeError as `encoded` does."""
-    return _known(collector).validate_python(data)
+    """The payload that `data` is. Raises pydantic.ValidationError."""
+    form = _form_of(collector.read)
+    return form.read(form.adapter.validate_python(data))
 
 
 def strange_keys(data: Any, known: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -58,10 +67,3 @@ def strange_keys(data: Any, known: Any, path: KeyPath = ()) -> Iterator[KeyPath]
     elif isinstance(data, list) and isinstance(known, list):
         for index, (value, counterpart) in enumerate(zip(data, known, strict=False)):
             yield from strange_keys(value, counterpart, (*path, index))
-
-
-def _known(collector: Collector[Any]) -> TypeAdapter[Any]:
-    form = _form(collector)
-    if form is None:
-        raise TypeError(f"readings of {collector.name} cannot be written down")
-    return form

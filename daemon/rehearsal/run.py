@@ -3,15 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from alerts.bound import BoundRule
 from daemon.rehearsal.script import CaseSection, ExpectationSection, ExpectedSection, Reading, Script
 from daemon.rehearsal.stage import Stage
+from daemon.rehearsal.statements import Ran
 from daemon.settings.plugins import Plugins
 from daemon.settings.rulebook import RuleBook
 from daemon.settings.sections import TargetSettings
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.snapshot import Snapshot
+from pgvigil.statements import StatementsReading
 from pgvigil.units import format_duration
 
 
@@ -56,19 +59,22 @@ def play(
     ]
     events += [_Event(one.at_s, last=True, place=place) for place, one in enumerate(case.expect)]
     wrong: list[str] = []
-    now_s = 0.0
+    now_s, before = 0.0, None
     for event in sorted(events):
         stage.wait(event.at_s - now_s)
         now_s = event.at_s
         if event.last:
             wrong += _differences(case.expect[event.place], stage.engine.open())
         else:
-            _take(stage, readings[event.place])
+            reading = readings[event.place]
+            payload = reading.payload.after(before) if isinstance(reading.payload, Ran) else reading.payload
+            before = payload if isinstance(payload, StatementsReading) else before
+            _take(stage, reading, payload)
     wrong += [f"the rule {name} failed {count} times" for name, count in stage.pipeline.rule_errors.items()]
     return Outcome(case.name, tuple(wrong))
 
 
-def _take(stage: Stage, reading: Reading) -> None:
+def _take(stage: Stage, reading: Reading, payload: Any) -> None:
     moment = stage.now()
     snapshot = Snapshot(
         target=stage.target,
@@ -78,8 +84,10 @@ def _take(stage: Stage, reading: Reading) -> None:
         mono_s=moment.mono_s,
         duration_s=0.0,
         interval_s=reading.interval_s,
-        rows=reading.payload,
+        rows=payload,
     )
+    if reading.databases:
+        stage.pipeline.database_names = reading.databases
     stage.pipeline.remember(snapshot, reading.collector, reading.facts)
     stage.pipeline.judge(snapshot, reading.facts)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from daemon.rehearsal.readings import FACTS, can_be_written, decoded, encoded, strange_keys
+from daemon.rehearsal.readings import FACTS, decoded, encoded, strange_keys
 from daemon.settings import files
 from daemon.settings.errors import Report, key_text, nearest
 from daemon.settings.explain import table, validated
@@ -20,7 +20,7 @@ from pgvigil.model.facts import Facts
 from pgvigil.plugins import Collector
 from pgvigil.units import DurationS
 
-_CAPTURED = ("collector", "database", "facts", "rows")
+_CAPTURED = ("collector", "database", "facts", "databases", "rows")
 _USUAL_FACTS = {
     "version_num": 180000,
     "version": "18.0",
@@ -84,6 +84,9 @@ class ScriptSection(Section):
 
     target: str = Field("shop", description="The target's name.")
     facts: Mapping[str, Any] = Field(default_factory=dict, description="What is known of the server.")
+    databases: Mapping[int, str] = Field(
+        default_factory=dict, description="Names by oid: readings of statements have no names."
+    )
     only: tuple[str, ...] = Field((), description="The rules that judge; all without it.")
     tests: tuple[CaseSection, ...] = Field(min_length=1)
 
@@ -96,6 +99,7 @@ class Reading:
     collector: Collector[Any]
     payload: Any
     facts: Facts
+    databases: Mapping[int, str]  # names by oid
 
     @property
     def interval_s(self) -> float:
@@ -155,16 +159,14 @@ class _Reader:
             known = tuple(self._plugins.collectors)
             self._report.add((*at, "collector"), "unknown collector", value=name, hint=nearest(name, known))
             return None
-        if not can_be_written(collector):
-            self._report.add((*at, "collector"), "its readings cannot be written down", value=name)
-            return None
         given = {**captured.get("facts", {}), **self._script.facts, **section.facts}
         facts = self._facts(given, (*at, "facts"))
         payload = self._payload(collector, captured.get("rows", section.rows), at)
         if facts is None or payload is None:
             return None
         database = section.database or captured.get("database")
-        return Reading(section.model_copy(update={"database": database}), collector, payload, facts)
+        names = {**_names(captured.get("databases")), **self._script.databases}
+        return Reading(section.model_copy(update={"database": database}), collector, payload, facts, names)
 
     def _captured(self, section: ReadingSection, at: KeyPath) -> dict[str, Any] | None:
         """What the reading's file holds: the rows alone, or all that `rules capture` prints; None where it is no use."""
@@ -205,3 +207,9 @@ class _Reader:
         inner = key_text(tuple(step for step in first["loc"] if isinstance(step, str | int)))
         rest = f" (and {len(more)} more)" if more else ""
         self._report.add(at, f"{inner}: {first['msg']}{rest}")
+
+
+def _names(captured: Any) -> dict[int, str]:
+    """As `rules capture` prints them: the keys of JSON are texts."""
+    given = captured if isinstance(captured, Mapping) else {}
+    return {int(oid): str(name) for oid, name in given.items() if str(oid).isdecimal()}

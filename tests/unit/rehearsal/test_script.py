@@ -53,7 +53,16 @@ def test_a_file_without_a_fault_is_read(file: Path) -> None:
         ("rows = []", 'rows = "many"', "tests[0].readings[0].rows: "),
         ("rows = []", "rows = [{}]", "tests[0].readings[0].rows: [0]"),
         ("rows = []", "rows = []\nfacts = {version_num = 'new'}", "readings[0].facts: version_num: "),
-        ('"prepared_transactions"', '"statements"', "its readings cannot be written down"),
+        (
+            '"prepared_transactions"\nrows = []',
+            '"statements"\nrows = {}',
+            "give exactly one of entries and ran",
+        ),
+        (
+            '"prepared_transactions"\nrows = []',
+            '"statements"\nrows = {ran = [{dbid = 5, queryid = 7, call = 1}]}',
+            "rows: ran[0].call: Extra inputs are not permitted",
+        ),
         ('at = "1m"', 'at = "soon"', 'tests[0].expect[0].at = "soon"'),
         ("[[tests]]", 'only = ["slow"]\n[[tests]]', 'only[0] = "slow": unknown rule'),
     ],
