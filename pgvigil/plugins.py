@@ -294,7 +294,8 @@ class Rule(Generic[P]):
     says what that feed alone can tell (NOTHING where it cannot tell recovery).
     `absorbs` names the rules whose findings become evidence of this rule's open incident when they are
     about an entity that it explains. The relation has no cycles (a house test). Incidents of rules with the same
-    `together` are told as one when enough of them begin at about the same time.
+    `together` are told as one when enough of them begin at about the same time. `dormant` says of the rows of a reading
+    why nothing can make the rule fire while the server is like that ("the server is no standby"); None where something can.
     """
 
     name: str
@@ -302,6 +303,7 @@ class Rule(Generic[P]):
     params: type[P]
     evaluate: Callable[[Snapshot[Any] | Delta[Any], P, Context], Judgement]
     doc: RuleDoc
+    dormant: Callable[[Any, Context], str | None] = lambda _rows, _context: None
     absorbs: frozenset[str] = frozenset()
     linger: bool = False  # what it explains stays explained for readings that reach back before its end
     together: Together | None = None

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
-from alerts.rules import _archiving
+from alerts.rules import _archiving, _dormant
 from alerts.rules._volume import VOLUME
 from collectors.archiver import ArchiverReading
 from pgvigil.model.evidence import Evidence, Step
@@ -96,6 +96,7 @@ RULE = Rule(
     watches=("archiver",),
     params=ArchiverBehindParams,
     evaluate=evaluate,
+    dormant=_dormant.no_archive,
     doc=RuleDoc(
         meaning="WAL files wait for the archiver, and they do not get fewer. Archiving works, or seems to, but slower"
         " than WAL is written; or it hangs; or nothing is configured that would do it.",

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import duration_figure, grade
-from alerts.rules import _archiving
+from alerts.rules import _archiving, _dormant
 from alerts.rules._forecasts import ForecastParams, by_time, worse
 from alerts.rules._volume import VOLUME
 from collectors.archiver import Archiver, ArchiverReading
@@ -146,6 +146,7 @@ RULE = Rule(
     watches=("archiver",),
     params=ArchiverFailingParams,
     evaluate=evaluate,
+    dormant=_dormant.no_archive,
     absorbs=frozenset({"archiver_behind"}),
     doc=RuleDoc(
         meaning="The last attempt to archive a WAL file failed, and files wait. Point-in-time recovery ends at the last"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from alerts.grading import counted, grade
-from alerts.rules import _vacuum
+from alerts.rules import _dormant, _vacuum
 from alerts.rules._tables import table_block
 from collectors.table_stats import TableStats, TableStatsReading, Workers
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -204,6 +204,7 @@ RULE = Rule(
     watches=("table_stats",),
     params=AutovacuumBehindParams,
     evaluate=evaluate,
+    dormant=_dormant.no_counts,
     absorbs=frozenset({"dead_tuples"}),
     doc=RuleDoc(
         meaning="Autovacuum visits a table when its dead rows pass a threshold. Tables of this database are far beyond"

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from alerts.rules import _dormant
 from collectors.certificate import CertificateReading
 from pgvigil.model.certificate import Certificate
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -105,6 +106,7 @@ RULE = Rule(
     watches=("certificate",),
     params=CertificateExpiryParams,
     evaluate=evaluate,
+    dormant=_dormant.no_certificate,
     doc=RuleDoc(
         meaning="The certificate that the server shows expires soon, or has. From then on whoever verifies it cannot"
         " connect: applications after their next restart, standbys after the next broken connection, pgvigil itself.",

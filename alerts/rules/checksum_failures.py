@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import counted
+from alerts.rules import _dormant
 from collectors.database_stats import DatabaseStats, DatabaseStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -94,6 +95,7 @@ RULE = Rule(
     watches=("database_stats",),
     params=ChecksumFailuresParams,
     evaluate=evaluate,
+    dormant=_dormant.no_checksums,
     doc=RuleDoc(
         meaning="The server read a data page whose checksum was wrong: data that was written is not what came back. It is"
         " counted only where checksums are on (checksums_off). One finding for each database.",

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules import _dormant
 from alerts.rules._tables import table_block
 from collectors.database_stats import DatabaseStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -145,6 +146,7 @@ RULE = Rule(
     watches=("database_stats",),
     params=ConnectionChurnParams,
     evaluate=evaluate,
+    dormant=_dormant.no_session_counts,
     doc=RuleDoc(
         meaning="Clients open many connections and do little with each. A connection of PostgreSQL is a process: to"
         " start it, log in and warm its caches takes milliseconds of CPU, and a burst of them stalls the server.",

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
-from alerts.rules import _vacuum
+from alerts.rules import _dormant, _vacuum
 from collectors.table_stats import TableStats, TableStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import Finding, Judgement, Scope
@@ -109,6 +109,7 @@ RULE = Rule(
     watches=("table_stats",),
     params=DeadTuplesParams,
     evaluate=evaluate,
+    dormant=_dormant.no_counts,
     doc=RuleDoc(
         meaning="Updates and deletes leave dead rows until vacuum removes them. In this table they are a large part of"
         " the rows and of the space. Where autovacuum is far behind its own threshold, autovacuum_behind tells it;"

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules import _dormant
 from alerts.rules._forecasts import ForecastParams, by_time, forecast_figures, worse
 from alerts.rules._tables import table_block
 from alerts.rules._volume import VOLUME, filled_by
@@ -138,6 +139,7 @@ RULE = Rule(
     watches=("database_sizes",),
     params=DiskFullSoonParams,
     evaluate=evaluate,
+    dormant=_dormant.no_disk_size,
     absorbs=frozenset({"archiver_failing", "archiver_behind", "slot_retention", "slot_inactive"}),
     doc=RuleDoc(
         meaning="The volume that holds the databases and the write-ahead log fills up. SQL does not tell how large it"

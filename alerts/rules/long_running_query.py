@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.rules import _sessions
+from alerts.rules import _dormant, _sessions
 from alerts.rules._sessions import SessionParams, SessionTrouble
 from collectors.activity import Session
 from pgvigil.model.evidence import Step
@@ -70,6 +70,7 @@ RULE = Rule(
     watches=("activity",),
     params=LongRunningQueryParams,
     evaluate=evaluate,
+    dormant=_dormant.no_activities,
     absorbs=frozenset({"long_transaction"}),
     doc=RuleDoc(
         meaning="A client's statement has been active for longer than statements should take.",

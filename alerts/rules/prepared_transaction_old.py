@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import counted, grade
+from alerts.rules import _dormant
 from alerts.rules._sessions import NOTABLE_XIDS, horizon_of
 from collectors.prepared_transactions import PreparedTransaction
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -94,6 +95,7 @@ RULE = Rule(
     watches=("prepared_transactions",),
     params=PreparedTransactionOldParams,
     evaluate=evaluate,
+    dormant=_dormant.no_prepared_transactions,
     absorbs=frozenset({"xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="A transaction was prepared for a two-phase commit and neither committed nor rolled back. It keeps its"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules import _dormant
 from alerts.rules._forecasts import worse
 from alerts.rules._replication import Behind, behind, entities, standby_of, told_by_sender
 from collectors.replication import Replica, ReplicationReading
@@ -275,6 +276,7 @@ RULE = Rule(
     watches=("replication", "wal_receiver"),
     params=ReplicationLagParams,
     evaluate=evaluate,
+    dormant=_dormant.no_replica,
     doc=RuleDoc(
         meaning="A standby or a logical consumer is behind: what is committed here is not there yet. Time is measured by"
         " positions in the log that pgvigil remembers, not by the stamp of the last transaction: on an idle primary"

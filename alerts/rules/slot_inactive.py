@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.rules import _slots
+from alerts.rules import _dormant, _slots
 from alerts.rules._replication import slot_entity
 from collectors.replication_slots import Slot, SlotsReading
 from pgvigil.model.evidence import Evidence
@@ -68,6 +68,7 @@ RULE = Rule(
     watches=("replication_slots",),
     params=SlotInactiveParams,
     evaluate=evaluate,
+    dormant=_dormant.no_slot,
     doc=RuleDoc(
         meaning="Nobody is connected to a replication slot, and it holds back log. A slot knows no time-out (before 18):"
         " one that is forgotten fills the volume. Temporary slots, slots that were never used, and the copies that a"

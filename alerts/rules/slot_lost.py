@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.rules import _slots
+from alerts.rules import _dormant, _slots
 from alerts.rules._replication import slot_entity
 from collectors.replication_slots import Slot, SlotsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -94,6 +94,7 @@ RULE = Rule(
     watches=("replication_slots",),
     params=SlotLostParams,
     evaluate=evaluate,
+    dormant=_dormant.no_slot,
     absorbs=frozenset({"slot_retention", "slot_inactive", "replica_missing"}),
     doc=RuleDoc(
         meaning="A replication slot is invalid: the log or the rows that it needs were removed. It cannot be repaired; its"

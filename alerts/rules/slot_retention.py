@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from alerts.grading import grade
-from alerts.rules import _slots
+from alerts.rules import _dormant, _slots
 from alerts.rules._forecasts import ForecastParams, by_time, forecast_figures, worse
 from alerts.rules._replication import slot_entity
 from collectors.replication_slots import Slot, SlotsReading
@@ -165,6 +165,7 @@ RULE = Rule(
     watches=("replication_slots",),
     params=SlotRetentionParams,
     evaluate=evaluate,
+    dormant=_dormant.no_slot,
     absorbs=frozenset({"slot_inactive", "xmin_horizon_held"}),
     doc=RuleDoc(
         meaning="A replication slot holds back so much log that either the slot will be given up (max_slot_wal_keep_size) or"

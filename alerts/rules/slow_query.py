@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from alerts.grading import grade
-from alerts.rules import _statements
+from alerts.rules import _dormant, _statements
 from alerts.rules._statements import Usage
 from alerts.rules._together import SLOW_DOWN
 from pgvigil.model.evidence import Evidence
@@ -129,6 +129,7 @@ RULE = Rule(
     watches=("statements",),
     params=SlowQueryParams,
     evaluate=evaluate,
+    dormant=_dormant.no_statements,
     together=SLOW_DOWN,
     doc=RuleDoc(
         meaning="Calls of one statement take long on average over an interval, often enough and with enough of"

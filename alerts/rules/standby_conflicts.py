@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import counted, grade
+from alerts.rules import _dormant
 from alerts.rules._tables import table_block
 from collectors.database_stats import CONFLICTS, DatabaseStatsReading
 from pgvigil.model.evidence import Evidence, Figure, Step
@@ -135,6 +136,7 @@ RULE = Rule(
     watches=("database_stats",),
     params=StandbyConflictsParams,
     evaluate=evaluate,
+    dormant=_dormant.primary,
     doc=RuleDoc(
         meaning="The replay on a standby had to go on and cancelled queries that were in its way. Their callers got"
         " errors. On a primary there is no such thing.",

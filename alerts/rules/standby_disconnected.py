@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from alerts.rules import _dormant
 from alerts.rules._replication import fresh, target_of_primary
 from collectors.cluster import ClusterReading
 from collectors.wal_receiver import Standby, WalReceiverReading
@@ -117,6 +118,7 @@ RULE = Rule(
     watches=("wal_receiver",),
     params=StandbyDisconnectedParams,
     evaluate=evaluate,
+    dormant=_dormant.follows_nobody,
     doc=RuleDoc(
         meaning="A standby that is set to stream (primary_conninfo) does not: no receiver runs, or nothing came for long."
         " It serves reads all the same, older by the minute. A standby that is fed by an archive alone is not judged.",

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules import _dormant
 from pgvigil.model.evidence import Evidence, Figure, Step
 from pgvigil.model.finding import NOTHING, Finding, Judgement, Scope
 from pgvigil.model.level import Level
@@ -85,6 +86,7 @@ RULE = Rule(
     watches=("statements",),
     params=StatementEvictionsParams,
     evaluate=evaluate,
+    dormant=_dormant.no_evictions,
     doc=RuleDoc(
         meaning="pg_stat_statements has room for pg_stat_statements.max entries. When that is full it forgets the twentieth"
         " part that was used least. The counter that tells of it is there from PostgreSQL 14 on; before, nothing is told.",

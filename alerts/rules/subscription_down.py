@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from alerts.rules import _dormant
 from alerts.rules._subscriptions import LOOK, entity, figures, shown, subject, unreadable, unready_block
 from collectors.subscriptions import Subscription, SubscriptionsReading
 from pgvigil.model.evidence import Evidence, Step
@@ -140,6 +141,7 @@ RULE = Rule(
     watches=("subscriptions",),
     params=SubscriptionDownParams,
     evaluate=evaluate,
+    dormant=_dormant.no_subscription,
     absorbs=frozenset({"subscription_errors"}),
     doc=RuleDoc(
         meaning="A subscription does not receive: it is enabled and has no apply worker, its worker heard nothing for long, or"

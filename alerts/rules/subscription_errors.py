@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from alerts.grading import grade
+from alerts.rules import _dormant
 from alerts.rules._subscriptions import LOOK, entity, figures, shown, subject, unreadable, unready_block
 from collectors.subscriptions import Subscription, SubscriptionsReading
 from pgvigil.model.evidence import Evidence, Step
@@ -112,6 +113,7 @@ RULE = Rule(
     watches=("subscriptions",),
     params=SubscriptionErrorsParams,
     evaluate=evaluate,
+    dormant=_dormant.no_subscription_errors,
     doc=RuleDoc(
         meaning="The workers of a subscription fail again and again: a transaction cannot be applied, or a table not be"
         " copied. Until somebody mends it nothing more arrives, and the publisher keeps the log. Before PostgreSQL 15"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from alerts.rules import _dormant
 from alerts.rules._replication import fresh
 from alerts.rules._roles import last_change
 from collectors.cluster import ClusterReading
@@ -132,6 +133,7 @@ RULE = Rule(
     watches=("cluster",),
     params=TwoPrimariesParams,
     evaluate=evaluate,
+    dormant=_dormant.alone,
     doc=RuleDoc(
         meaning="Two targets with one system identifier are both primaries, and at least one of them was a standby that"
         " streamed: split brain. The identifier alone proves nothing, for a clone restored from a backup has it too;"

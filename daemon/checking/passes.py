@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 
 from daemon.checking.look import Look, paced
 from daemon.checking.peers import clusters
-from daemon.checking.result import Checked, NotCovered
+from daemon.checking.result import Checked, Dead, NotCovered
 from daemon.checking.sessions import Sessions
 from daemon.checking.verdict import Judging
 from daemon.clock import Now, system_now
@@ -36,24 +36,43 @@ class Pass:
         now: Now = system_now,
         limits: Limits = LIMITS,
         wait: Callable[[float], object] | None = None,
+        whole: bool = False,
     ) -> None:
+        """With `whole` what tells only by its change is read as well where there is no second reading."""
         self._settings = settings
         self._sample_s = sample_s
         self._now = now
         self._limits = limits
+        self._whole = whole
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
 
     def over(self, targets: Sequence[TargetSettings]) -> list[Checked]:
         """What was found, in the order of `targets`. An interrupt ends the waiting; what is asked ends by its deadline."""
+        return self._judged(self._all(targets))
+
+    def dead_rules(self, targets: Sequence[TargetSettings]) -> list[tuple[Dead, ...] | Checked]:
+        """Of each target the rules that cannot fire now; where nobody could look, what was found out instead."""
+        looked = self._all(targets)
+        peers = clusters(one for one in looked if isinstance(one, Judging))
+        moment = self._now()
+        return [
+            one.judge(moment)
+            if isinstance(one, Judging) and not one.look.up
+            else one.dead(moment, peers.get(one.name, ()))
+            if isinstance(one, Judging)
+            else one
+            for one in looked
+        ]
+
+    def _all(self, targets: Sequence[TargetSettings]) -> list[Judging | Checked]:
         workers = max(1, min(len(targets), self._settings.daemon.spare_workers))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
         try:
-            looked = list(pool.map(self._attempt, targets))
+            return list(pool.map(self._attempt, targets))
         finally:
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        return self._judged(looked)
 
     def _judged(self, looked: Sequence[Judging | Checked]) -> list[Checked]:
         """Not before all are read: some rules ask what the other servers of a cluster have seen."""
@@ -90,7 +109,7 @@ class Pass:
             )
             for name in switched_off(self._settings, target.kind):
                 look.leave_out(None, name, "switched off in the configuration", chosen=True)
-            look.take(self._sample_s, self._wait)
+            look.take(self._sample_s, self._wait, whole=self._whole)
             rules = self._settings.bound_rules(target.name)
             judging = Judging(
                 target.name,

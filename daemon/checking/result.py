@@ -22,6 +22,15 @@ class NotCovered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """A rule that cannot fire at a target as things are. `chosen`: the configuration wants it so."""
+
+    rule: str
+    reason: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """`up` None: nobody could tell. `findings` are the worst first, each followed by those that it explains;
     `explained_by` says by which, by fingerprint.

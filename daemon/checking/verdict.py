@@ -1,6 +1,6 @@
 """What the rules make of one look at a target. `for` does not count: there is one look and no history."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from alerts.bound import BoundRule
@@ -8,10 +8,11 @@ from alerts.correlate import explanations, family
 from alerts.evaluation import distinct
 from alerts.grading import counted
 from daemon.checking.look import Look, Taken
-from daemon.checking.result import Checked, NotCovered
+from daemon.checking.result import Checked, Dead, NotCovered
 from daemon.judging import RULE_FAILED, judged
 from daemon.names import Names
 from daemon.statements import Statements
+from pgvigil import registry
 from pgvigil.model.finding import Finding, Scope
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.level import Level
@@ -59,6 +60,33 @@ class Judging:
                     _merge(found, findings)
                     doubts |= dict.fromkeys(doubt)
         return self._checked(found, (*self.look.not_covered.values(), *doubts), moment)
+
+    def dead(self, moment: Moment, peers: Sequence[Peer] = ()) -> tuple[Dead, ...]:
+        """The rules that nothing can make fire at this target now, by name."""
+        self._peers = peers
+        found = (self._dead(name, bound, moment) for name, bound in self._rules.items())
+        return tuple(one for one in found if one is not None)
+
+    def _dead(self, name: str, bound: BoundRule, moment: Moment) -> Dead | None:
+        """It lives where one of its readings can make it fire. Of what pgvigil judges of itself nothing is read."""
+        feeds = {*bound.rule.watches} & registry.collectors().keys()
+        if len(feeds) < len(bound.rule.watches):
+            return None
+        reasons: list[str] = []
+        for (database, feed), taken in self.look.taken.items():
+            if feed in feeds:
+                why = bound.rule.dormant(taken.reading.rows, self._context(database, taken, moment))
+                if why is None:
+                    return None
+                reasons.append(why)
+        return Dead(rule=name, reason=reasons[0]) if reasons else self._unread(name, feeds)
+
+    def _unread(self, name: str, feeds: Collection[str]) -> Dead:
+        left_out = self.look.not_covered.values()
+        of_feeds = [one for one in left_out if one.collector in feeds]
+        for one in (*of_feeds, *(one for one in left_out if one.collector is None)):
+            return Dead(rule=name, reason=f"{', '.join(sorted(feeds))}: {one.reason}", chosen=one.chosen)
+        return Dead(rule=name, reason="no database is watched")
 
     def _ask(
         self, name: str, bound: BoundRule, database: str | None, feed: str, taken: Taken, moment: Moment

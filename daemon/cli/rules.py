@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from alerts.company import described
-from daemon.cli import backtest, rehearse
+from daemon.cli import backtest, dead, rehearse
 from daemon.cli.common import DEFAULT_CONFIG, AsJson, ConfigFile, command_app, load_settings, print_json
 from daemon.settings.describe import KeyDoc, key_docs
 from daemon.settings.errors import nearest
@@ -26,6 +26,7 @@ WIDTH = 80
 app.command("test")(rehearse.try_out)
 app.command("capture")(rehearse.capture)
 app.command("backtest")(backtest.backtest)
+app.command("dead")(dead.dead)
 
 
 @app.callback()
