@@ -157,8 +157,8 @@ class Engine:
             self._book = book
             self._clock_offset_s = _offset_s(moment)
             self._show()
-        with contextlib.suppress(StoreError):
-            self._evaluate("configuration", moment, lambda _evaluation: None)
+        with contextlib.suppress(StoreError):  # other targets may not have been loaded yet
+            self._evaluate("configuration", moment, lambda evaluation: evaluation.expect_others())
 
     def observe(self, feed: str, readings: Sequence[tuple[str, Judgement]], moment: Moment) -> None:
         """The answers of the rules that watch `feed` to one reading of it."""

@@ -78,6 +78,7 @@ class Evaluation:
         self._heard_by = heard_by
         self._relations = relations
         self._near = near
+        self._expects_others = False
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
         lasting = [one for one in elsewhere if one.resolved_at is None or one.resolved_at >= since]
@@ -132,6 +133,10 @@ class Evaluation:
                 labelled = replace(tracked.incident, labels=self._labels)
                 self.draft.put(Outcome(replace(tracked, incident=labelled)))
 
+    def expect_others(self) -> None:
+        """Not all targets have said yet what they say: whose parent nobody knows stays its child for now."""
+        self._expects_others = True
+
     def settle(self) -> None:
         """Give every open incident the marks that follow from the others: who is whose child."""
         down = self._down()
@@ -147,10 +152,10 @@ class Evaluation:
         explainers = self._explainers()
         for tracked in self.draft.book.fired():
             self._adopt(tracked, explainers, by_id)
-        self._inhibit()
         for tracked in self.draft.book.fired():
             by = self._silenced(tracked.incident, self._moment.utc)
             self.draft.put(silence(tracked, by, self._moment))
+        self._inhibit()  # what is silenced keeps nothing quiet, and leads nobody
         self._keep_company()
         for tracked in self.draft.book.fired():
             self.draft.put(attend(tracked, self._moment))
@@ -176,13 +181,19 @@ class Evaluation:
         key = finding.fingerprint
         self._see(finding)
         tracked = self.draft.get(key)
-        parent = None if tracked is None else tracked.incident.parent_id
-        if tracked is None or parent is None or parent in self._elsewhere:
+        if tracked is None or tracked.incident.parent_id is None:
             return
-        by_id = self._by_id()
-        inhibited = self._relations.holds(by_id.get(parent), tracked.incident)
-        if not inhibited and not led(tracked.incident, by_id, self._kin):
+        incident, by_id = tracked.incident, self._by_id()
+        of = tracked.incident.parent_id
+        if of in self._elsewhere and self._stays(incident, self._elsewhere[of]):
+            return
+        inhibited = self._relations.holds(self._elsewhere.get(of) or by_id.get(of), incident)
+        if not inhibited and not led(incident, by_id, self._kin):
             self._free(tracked)
+
+    def _stays(self, incident: Incident, parent: Incident) -> bool:
+        """Whether that of another target keeps its child: a while after its end, and where only a rule could tell why."""
+        return not parent.open or incident.rule in self._family.absorbs.get(parent.rule, ())
 
     def _absorb(self, finding: Finding, parent: Incident) -> None:
         key = finding.fingerprint
@@ -251,6 +262,8 @@ class Evaluation:
         if tracked.incident.parent_id is None or tracked.incident.parent_id in self._elsewhere:
             return
         parent = by_id.get(tracked.incident.parent_id)
+        if parent is None and self._expects_others:
+            return
         if parent is None or parent.rule in self._family.over_all:
             self._free(tracked)
 

@@ -62,16 +62,16 @@ class Relations:
         return any(_fits(one.source, values) for one in self.inhibitions)
 
     def holds(self, source: Incident | None, incident: Incident) -> bool:
-        """Whether `source` fires and keeps the other one quiet."""
-        if source is None or source.state not in _FIRES or source.fingerprint == incident.fingerprint:
+        """Whether `source` fires, may be heard of, and keeps the other one quiet."""
+        if source is None or source.state not in _FIRES or source.silenced_by:
+            return False
+        if source.fingerprint == incident.fingerprint:
             return False
         return any(one.holds(source, incident) for one in self.inhibitions)
 
     def inhibitor(self, incident: Incident, sources: Iterable[Incident]) -> Incident | None:
         """The oldest that keeps it quiet. One that is kept quiet itself, or silenced, does not."""
-        heard = (
-            one for one in sources if not (one.parent_id or one.silenced_by) and self.holds(one, incident)
-        )
+        heard = (one for one in sources if not one.parent_id and self.holds(one, incident))
         return min(heard, key=lambda one: (one.id == 0, one.id, one.fingerprint), default=None)
 
 

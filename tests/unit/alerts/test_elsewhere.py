@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.elsewhere import Elsewhere
 from pgvigil.model.finding import Finding, target_key
 from pgvigil.model.incident import Incident, State
 from pgvigil.store import Store
@@ -97,6 +98,19 @@ def test_after_a_restart_it_is_still_a_child_though_nobody_knows_the_primary(
     world.restart(5)
     world.read(5, "standby_disconnected", finding(rule="standby_disconnected"))
     assert world.incident("standby_disconnected").suppressed_by == down.name
+
+
+def test_a_restart_that_takes_up_the_standby_first_tells_nobody_of_it(primary: World, world: World) -> None:
+    world.elsewhere = primary.elsewhere
+    world.restart(0)
+    down = outage(primary)
+    world.read(10, "standby_disconnected", disconnected())
+    world.elsewhere = primary.elsewhere = Elsewhere()
+    world.restart(5)
+    primary.restart(5)
+    world.read(5, "standby_disconnected", disconnected())
+    assert world.incident("standby_disconnected").suppressed_by == down.name
+    assert "unsuppressed" not in world.kinds("standby_disconnected")
 
 
 def test_an_outage_of_another_server_explains_nothing(primary: World, world: World) -> None:

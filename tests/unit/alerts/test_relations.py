@@ -1,15 +1,18 @@
 """What the configuration says of incidents: some are told as one, and some keep others quiet."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from alerts.elsewhere import Elsewhere
 from alerts.relations import Grouping, Inhibition, Relations
 from alerts.routes import Route
-from alerts.tracked import new
+from pgvigil.model.delivery import Want
 from pgvigil.model.finding import Finding
-from pgvigil.model.incident import Incident, State
+from pgvigil.model.incident import Incident, Transition
 from pgvigil.model.level import Level
+from pgvigil.model.silence import Silence
 from pgvigil.model.together import Together
 from pgvigil.store import Store
 from tests.unit.alerts.acting import Clock, finding
@@ -42,11 +45,32 @@ def bloat(subject: str, database: str = "shop") -> Finding:
 
 FILLED = finding("disk_full", "volume", Level.CRITICAL)
 BEHIND = finding("archiver", "archiver")
+QUIET = Silence(
+    id=1,
+    author="ana",
+    reason="known",
+    created_at=Clock().utc,
+    ends_at=Clock().utc,
+    match=(("rule", "disk_full"),),
+)
 
 
 def of(world: World, subject: str) -> Incident:
     [found] = [one for one in world.engine.open() if one.subject == subject]
     return found
+
+
+def sharing(world: World, store: Store) -> World:
+    """Another target, on the same storage."""
+    match = {"rule": ("archiver",), "severity": ("info", "warning")}
+    other = World(store, "billing")
+    other.rules, other.elsewhere = world.rules, world.elsewhere
+    world.relations = other.relations = Relations(
+        (), (Inhibition(source=FULL.source, match=match, equal=("env",)),)
+    )
+    world.restart(0)
+    other.restart(0)
+    return other
 
 
 def leading(world: World) -> list[str]:
@@ -126,10 +150,42 @@ def test_two_that_match_each_other_do_not_both_fall_silent(world: World) -> None
         assert leading(world) == [heard]
 
 
-def test_a_source_that_is_silenced_keeps_nothing_quiet() -> None:
+def test_a_source_that_is_silenced_keeps_nothing_quiet(world: World) -> None:
     """Otherwise who silences the cause would not hear of anything else either."""
-    source, other = _incident("disk_full", "INC-1"), _incident("archiver", None)
-    assert Relations((), (FULL,)).inhibitor(other, [source]) is None
+    world.read_all(0, {"archiver": [BEHIND], "disk_full": [FILLED]})
+    world.silenced = lambda one, _now: QUIET if one.rule == "disk_full" else None
+    world.restart(5)
+    world.read(60, "archiver", BEHIND)
+    assert leading(world) == ["archiver", "volume"]
+
+
+def test_what_begins_with_a_source_that_is_silenced_is_told_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    commit = world.disk.commit
+
+    def watched(transitions: Sequence[Transition], wants: Sequence[Want], *rest: Any) -> list[Incident]:
+        told.extend(transitions[want.index].after.rule for want in wants)
+        return commit(transitions, wants, *rest)
+
+    monkeypatch.setattr(world.disk, "commit", watched)
+    world.silenced = lambda one, _now: QUIET if one.rule == "disk_full" else None
+    world.restart(5)
+    world.read_all(0, {"archiver": [BEHIND], "disk_full": [FILLED]})
+    assert leading(world) == ["archiver", "volume"]
+    assert "archiver" in told
+
+
+def test_what_was_kept_quiet_stays_so_when_its_source_becomes_a_child_itself(world: World) -> None:
+    """Somebody is told of all of it by then."""
+    further = Inhibition(source={"rule": ("archiver",)}, match={"rule": ("bloat",)}, equal=("target",))
+    world.relations = Relations((), (FULL, further))
+    found = {"archiver": [BEHIND], "bloat": [bloat("a")]}
+    world.read_all(0, found)
+    world.read(10, "disk_full", FILLED)
+    world.read_all(60, found)
+    assert leading(world) == ["volume"]
 
 
 def test_it_lasts_over_a_restart(world: World) -> None:
@@ -141,16 +197,11 @@ def test_it_lasts_over_a_restart(world: World) -> None:
 
 def test_without_the_target_in_common_it_reaches_other_targets(world: World, store: Store) -> None:
     """A storage that several servers share, told by one of them."""
-    shared = Inhibition(source=FULL.source, match={"rule": ("archiver",)}, equal=("env",))
-    other = World(store, "billing")
-    other.rules, other.elsewhere = world.rules, world.elsewhere
-    world.relations = other.relations = Relations((), (shared,))
-    world.restart(0)
-    other.restart(0)
-    other.read(0, "archiver", finding("archiver", "archiver", target="billing"))
+    other = sharing(world, store)
+    behind = finding("archiver", "archiver", target="billing")
+    other.read(0, "archiver", behind)
     assert of(other, "archiver").parent_id is None
     world.read(0, "disk_full", FILLED)
-    behind = finding("archiver", "archiver", target="billing")
     for _ in range(3):
         other.read(60, "archiver", behind)
         assert of(other, "archiver").suppressed_by == world.incident("disk_full").name
@@ -159,6 +210,27 @@ def test_without_the_target_in_common_it_reaches_other_targets(world: World, sto
     other.read(60, "archiver", behind)
     other.read(180, "archiver", behind)
     assert of(other, "archiver").parent_id is None
+
+
+def test_also_of_another_target_what_gets_too_bad_is_told(world: World, store: Store) -> None:
+    other = sharing(world, store)
+    world.read(0, "disk_full", FILLED)
+    other.read(0, "archiver", finding("archiver", "archiver", target="billing"))
+    assert of(other, "archiver").suppressed_by == world.incident("disk_full").name
+    other.read(60, "archiver", finding("archiver", "archiver", Level.CRITICAL, target="billing"))
+    assert of(other, "archiver").suppressed_by is None
+
+
+def test_it_lasts_over_a_restart_whichever_target_is_taken_up_first(world: World, store: Store) -> None:
+    other = sharing(world, store)
+    world.read(0, "disk_full", FILLED)
+    behind = finding("archiver", "archiver", target="billing")
+    other.read(0, "archiver", behind)
+    world.elsewhere = other.elsewhere = Elsewhere()
+    other.restart(5)
+    world.restart(5)
+    assert set(other.read(60, "archiver", behind)) <= {"archiver refreshed"}
+    assert of(other, "archiver").suppressed_by == world.incident("disk_full").name
 
 
 def test_a_target_that_is_down_is_no_part_of_it(world: World) -> None:
@@ -177,9 +249,3 @@ def test_everybody_who_hears_of_the_child_need_not_hear_of_its_source(world: Wor
     world.routes = [Route(match={"rule": ("disk_full",)}, sinks=("pager",)), Route(sinks=("all",))]
     world.read_all(0, {"archiver": [BEHIND], "disk_full": [FILLED]})
     assert leading(world) == ["volume"]
-
-
-def _incident(name: str, silenced_by: str | None) -> Incident:
-    level = Level.CRITICAL if name == "disk_full" else Level.WARNING
-    made = new(finding(name, name, level), Clock().now, ())
-    return replace(made, id=1, state=State.FIRING, silenced_by=silenced_by)
