@@ -1,16 +1,25 @@
 """Which rules cannot fire at a real server, and why: as `pgvigil rules dead` says it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.cli import codes, main
+from tests.support.logs import put_back
 from tests.support.servers import Database
 
 Capture = pytest.CaptureFixture[str]
 NOWHERE = '[[targets]]\nname = "gone"\ndsn = "host=127.0.0.1 port=1 dbname=postgres user=pgvigil"\n'
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """The command logs errors only, and other tests hear warnings."""
+    with put_back():
+        yield
 
 
 def config(tmp_path: Path, database: Database, more: str = "") -> Path:
