@@ -23,10 +23,13 @@ def grown(course: Course, at: datetime, value: float | None) -> Course:
 
 
 def _halved(course: Course) -> Course:
-    """The first and the last, and of each two between them the larger: a peak is never lost."""
+    """The first and the last, and of each four between them the least and the largest: neither end is ever lost."""
     inner = course[1:-1]
-    pairs = [inner[place : place + 2] for place in range(0, len(inner), 2)]
-    return (course[0], *(max(pair, key=lambda point: point.value) for pair in pairs), course[-1])
+    kept = [course[0]]
+    for place in range(0, len(inner), 4):
+        four = sorted(inner[place : place + 4], key=lambda point: point.value)
+        kept += sorted({four[0], four[-1]})
+    return (*kept, course[-1])
 
 
 def heights(course: Course, until: datetime, steps: int = WIDTH) -> Sequence[float]:

@@ -35,8 +35,16 @@ def test_it_stays_small_and_keeps_its_peak_and_its_ends(values: list[float]) -> 
     found = course(*values)
     assert len(found) <= MOST
     assert (found[0].value, found[-1].value) == (values[0], values[-1])
-    assert max(point.value for point in found) == max(values)
+    kept = [point.value for point in found]
+    assert (min(kept), max(kept)) == (min(values), max(values))
     assert [point.at for point in found] == sorted({point.at for point in found})
+
+
+@given(st.lists(st.integers(0, 1), max_size=200), st.integers(2, 200))
+def test_few_different_values_are_drawn_too(some: list[int], swings: int) -> None:
+    """Many equal points must not come to a line without a height."""
+    found = course(*map(float, some), *(float(place % 2) for place in range(swings)))
+    assert len(drawn(found, at(1000))) == (WIDTH if len(found) >= 3 else 0)
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=3, max_size=200, unique=True), st.integers(0, 500))
