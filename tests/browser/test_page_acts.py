@@ -33,7 +33,7 @@ def test_by_key_alone_one_logs_in_and_takes_it_on(visitor: Visitor, world: World
     """The browser's own word on where a form comes from is there, and what became of it has the focus."""
     page = visitor.go("/incidents/INC-7")
     page.get_by_role("link", name="Log in").last.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "token"
+    expect(page.locator("#token")).to_be_focused()
     page.keyboard.type("ana-token")
     page.keyboard.press("Enter")
     page.wait_for_url("**/incidents/INC-7")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from daemon.cli import codes
 from daemon.rehearsal.readings import decoded, encoded, strange_keys
 from daemon.settings.plugins import Plugins
 from pgvigil.model.kind import TargetKind
+from pgvigil.sql.redact import redact
 from tests.support import watching
 from tests.support.daemons import ROOT
 from tests.support.locks import idle_in_transaction
@@ -57,8 +59,10 @@ def test_a_reading_comes_back_as_it_was(name: str, database: Database) -> None:
         payload = collector.read(session)
     written = json.loads(json.dumps(encoded(collector, payload)))
     again = decoded(collector, written)
-    # Literals of sessions' statements are not written, and columns of numbers do not compare as one.
-    assert name in {"activity", "statements"} or again == payload
+    if name == "activity":  # literals of sessions' statements are not written
+        hidden = tuple(one._replace(query=redact(one.query)) for one in payload.sessions)
+        payload = replace(payload, sessions=hidden)
+    assert name == "statements" or again == payload  # columns of numbers do not compare as one
     assert json.loads(json.dumps(encoded(collector, again))) == written
     assert list(strange_keys(written, encoded(collector, again))) == []
 

@@ -40,11 +40,13 @@ def test_it_stays_small_and_keeps_its_peak_and_its_ends(values: list[float]) -> 
     assert [point.at for point in found] == sorted({point.at for point in found})
 
 
-@given(st.lists(st.integers(0, 1), max_size=200), st.integers(2, 200))
-def test_few_different_values_are_drawn_too(some: list[int], swings: int) -> None:
-    """Many equal points must not come to a line without a height."""
-    found = course(*map(float, some), *(float(place % 2) for place in range(swings)))
-    assert len(drawn(found, at(1000))) == (WIDTH if len(found) >= 3 else 0)
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_swings_between_two_values_is_drawn_at_every_length(first: int) -> None:
+    """Thinned to the larger of each two it would be a line at the top."""
+    for length in range(3, 600):
+        found = course(*(float((first + place) % 2) for place in range(length)))
+        assert {point.value for point in (found if length < 5 else found[1:-1])} == {0.0, 1.0}
+        assert len(drawn(found, at(length))) == WIDTH
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=3, max_size=200, unique=True), st.integers(0, 500))
