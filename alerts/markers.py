@@ -4,9 +4,9 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Protocol
 
+from alerts.routes import fits
 from pgvigil.model.marker import Marker
 from pgvigil.store.markers import MOST_KEPT
 from pgvigil.text import one_line
@@ -70,10 +70,7 @@ class Markers:
 
 def concerns(marker: Marker, described: Mapping[str, str]) -> bool:
     """Whether it is about something with those values."""
-    return all(
-        any(fnmatchcase(described.get(key, ""), pattern) for other, pattern in marker.match if other == key)
-        for key, _ in marker.match
-    )
+    return fits(marker.match, described)
 
 
 def _at(marker: Marker) -> datetime:

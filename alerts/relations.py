@@ -1,14 +1,12 @@
 """How incidents hang together by the configuration: what is told as one, and what keeps what quiet. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from alerts.routes import described
+from alerts.routes import Pairs, fits, named
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.together import Together
 
-Match = Mapping[str, tuple[str, ...]]
 _FIRES = frozenset({State.FIRING, State.UNKNOWN})
 
 
@@ -16,12 +14,12 @@ _FIRES = frozenset({State.FIRING, State.UNKNOWN})
 class Grouping:
     """Incidents of one target that match, and have the same values of `by`, are told as one."""
 
-    match: Match
+    match: Pairs
     by: tuple[str, ...]
     together: Together
 
     def values(self, incident: Incident) -> tuple[str, ...]:
-        known = _described(incident)
+        known = named(incident)
         return tuple(known.get(key, "") for key in self.by)
 
 
@@ -31,14 +29,14 @@ class Inhibition:
     children.
     """
 
-    source: Match
-    match: Match
+    source: Pairs
+    match: Pairs
     equal: tuple[str, ...]
 
     def holds(self, source: Incident, incident: Incident) -> bool:
-        its, own = _described(source), _described(incident)
+        its, own = named(source), named(incident)
         alike = all(its.get(key, "") == own.get(key, "") for key in self.equal)
-        return alike and _fits(self.source, its) and _fits(self.match, own)
+        return alike and fits(self.source, its) and fits(self.match, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,15 @@ class Relations:
     def grouping(self, incident: Incident) -> Grouping | None:
         if not self.groupings:
             return None
-        values = _described(incident)
-        return next((one for one in self.groupings if _fits(one.match, values)), None)
+        values = named(incident)
+        return next((one for one in self.groupings if fits(one.match, values)), None)
 
     def may_inhibit(self, incident: Incident) -> bool:
         """Whether it is a source of any, so that other targets are to know of it."""
         if not self.inhibitions:
             return False
-        values = _described(incident)
-        return any(_fits(one.source, values) for one in self.inhibitions)
+        values = named(incident)
+        return any(fits(one.source, values) for one in self.inhibitions)
 
     def holds(self, source: Incident | None, incident: Incident) -> bool:
         """Whether `source` fires, may be heard of, and keeps the other one quiet."""
@@ -76,14 +74,3 @@ class Relations:
 
 
 NO_RELATIONS = Relations()
-
-
-def _described(incident: Incident) -> dict[str, str]:
-    return described(incident) | {"subject": incident.subject}
-
-
-def _fits(match: Match, values: Mapping[str, str]) -> bool:
-    return all(
-        any(fnmatchcase(values.get(key, ""), pattern) for pattern in patterns)
-        for key, patterns in match.items()
-    )

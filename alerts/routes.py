@@ -1,7 +1,7 @@
 """Who hears of which incident."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -89,6 +89,27 @@ def described(incident: Incident) -> dict[str, str]:
         "target": incident.target,
         "database": incident.database or "",
     }
+
+
+def named(incident: Incident) -> dict[str, str]:
+    """The same with what names one incident: what a silence or a group can match on."""
+    return described(incident) | {"subject": incident.subject, "incident": incident.name}
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def pairs(match: Mapping[str, Iterable[str]]) -> Pairs:
+    """Each key with each of its patterns: `match` as it is written, in a form that can be kept."""
+    return tuple((key, pattern) for key, patterns in match.items() for pattern in patterns)
+
+
+def fits(match: Pairs, values: Mapping[str, str]) -> bool:
+    """Whether every key of `match` is matched by one of its patterns."""
+    return all(
+        any(fnmatchcase(values.get(key, ""), pattern) for other, pattern in match if other == key)
+        for key, _ in match
+    )
 
 
 class Step(NamedTuple):

@@ -9,7 +9,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from alerts.routes import described
+from alerts.routes import fits, named
 from pgvigil.model.incident import Incident, State, Transition
 from pgvigil.model.level import Level
 from pgvigil.model.silence import Silence, episode
@@ -130,11 +130,7 @@ def covers(silence: Silence, incident: Incident) -> bool:
         return False
     if silence.worst is not None and incident.severity > silence.worst:
         return False
-    values = described(incident) | {"subject": incident.subject, "incident": incident.name}
-    return all(
-        any(fnmatchcase(values.get(key, ""), pattern) for other, pattern in silence.match if other == key)
-        for key, _ in silence.match
-    )
+    return fits(silence.match, named(incident))
 
 
 def refuse(silence: Silence) -> None:

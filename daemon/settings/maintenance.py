@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from alerts.maintenance import Window, too_long
+from alerts.routes import pairs
 from daemon.settings.hours import HoursSettings
 from daemon.settings.sections import Name, Patterns
 
@@ -37,5 +38,4 @@ class MaintenanceSettings(HoursSettings):
         return self
 
     def window(self) -> Window:
-        match = tuple((key, each) for key, patterns in self.match.items() for each in patterns)
-        return Window(name=self.name, match=match, reason=self.reason, schedule=self.schedule())
+        return Window(name=self.name, match=pairs(self.match), reason=self.reason, schedule=self.schedule())

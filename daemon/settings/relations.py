@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from alerts.relations import Grouping, Inhibition
+from alerts.routes import pairs
 from daemon.settings.sections import Name, Patterns, Section
 from pgvigil.model.together import Together
 from pgvigil.units import DurationS
@@ -32,7 +33,7 @@ class GroupSettings(Section):
 
     def grouping(self) -> Grouping:
         together = Together(name=self.name, least=self.least, within_s=self.within_s)
-        return Grouping(match=self.match, by=self.by, together=together)
+        return Grouping(match=pairs(self.match), by=self.by, together=together)
 
 
 class InhibitSettings(Section):
@@ -56,4 +57,4 @@ class InhibitSettings(Section):
         return self
 
     def inhibition(self) -> Inhibition:
-        return Inhibition(source=self.source, match=self.match, equal=self.equal)
+        return Inhibition(source=pairs(self.source), match=pairs(self.match), equal=self.equal)

@@ -7,7 +7,7 @@ import pytest
 
 from alerts.elsewhere import Elsewhere
 from alerts.relations import Grouping, Inhibition, Relations
-from alerts.routes import Route
+from alerts.routes import Route, pairs
 from pgvigil.model.delivery import Want
 from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident, Transition
@@ -19,13 +19,13 @@ from tests.unit.alerts.acting import Clock, finding
 from tests.unit.alerts.world import World, rule
 
 NIGHT = Grouping(
-    match={"rule": ("bloat", "dead_*")},
+    match=pairs({"rule": ("bloat", "dead_*")}),
     by=("database",),
     together=Together(name="nightly load", least=2, within_s=600.0),
 )
 FULL = Inhibition(
-    source={"rule": ("disk_full",), "severity": ("critical",)},
-    match={"severity": ("info", "warning")},
+    source=pairs({"rule": ("disk_full",), "severity": ("critical",)}),
+    match=pairs({"severity": ("info", "warning")}),
     equal=("target",),
 )
 
@@ -66,7 +66,7 @@ def sharing(world: World, store: Store) -> World:
     other = World(store, "billing")
     other.rules, other.elsewhere = world.rules, world.elsewhere
     world.relations = other.relations = Relations(
-        (), (Inhibition(source=FULL.source, match=match, equal=("env",)),)
+        (), (Inhibition(source=FULL.source, match=pairs(match), equal=("env",)),)
     )
     world.restart(0)
     other.restart(0)
@@ -141,7 +141,9 @@ def test_a_source_that_is_not_as_bad_as_asked_keeps_nothing_quiet(world: World) 
 
 
 def test_two_that_match_each_other_do_not_both_fall_silent(world: World) -> None:
-    everything = Inhibition(source={"target": ("*",)}, match={"target": ("*",)}, equal=("target",))
+    everything = Inhibition(
+        source=pairs({"target": ("*",)}), match=pairs({"target": ("*",)}), equal=("target",)
+    )
     world.relations = Relations((), (everything,))
     world.read_all(0, {"archiver": [BEHIND], "disk_full": [FILLED], "bloat": [bloat("a")]})
     [heard] = leading(world)
@@ -179,7 +181,9 @@ def test_what_begins_with_a_source_that_is_silenced_is_told_at_once(
 
 def test_what_was_kept_quiet_stays_so_when_its_source_becomes_a_child_itself(world: World) -> None:
     """Somebody is told of all of it by then."""
-    further = Inhibition(source={"rule": ("archiver",)}, match={"rule": ("bloat",)}, equal=("target",))
+    further = Inhibition(
+        source=pairs({"rule": ("archiver",)}), match=pairs({"rule": ("bloat",)}), equal=("target",)
+    )
     world.relations = Relations((), (FULL, further))
     found = {"archiver": [BEHIND], "bloat": [bloat("a")]}
     world.read_all(0, found)
@@ -235,7 +239,7 @@ def test_it_lasts_over_a_restart_whichever_target_is_taken_up_first(world: World
 
 def test_a_target_that_is_down_is_no_part_of_it(world: World) -> None:
     world.relations = Relations(
-        (), (Inhibition(source={"rule": ("archiver",)}, match={"target": ("*",)}, equal=()),)
+        (), (Inhibition(source=pairs({"rule": ("archiver",)}), match=pairs({"target": ("*",)}), equal=()),)
     )
     down = finding("target_down", "server", Level.CRITICAL)
     world.read(0, "archiver", BEHIND)

@@ -3,6 +3,7 @@
 import pytest
 
 from alerts.relations import Grouping, Inhibition, Relations
+from alerts.routes import pairs
 from daemon.settings import ConfigErrors
 from pgvigil.model.together import Together
 from tests.unit.settings.conftest import Load
@@ -28,8 +29,8 @@ def test_they_are_read_with_their_defaults(load_text: Load) -> None:
     match = {"rule": ("long_transaction", "dead_tuples")}
     source = {"rule": ("disk_full_soon",), "severity": ("critical",)}
     assert load_text(HEAD + GROUP + INHIBITION).relations == Relations(
-        (Grouping(match=match, by=("database",), together=together),),
-        (Inhibition(source=source, match={"severity": ("warning",)}, equal=("target",)),),
+        (Grouping(match=pairs(match), by=("database",), together=together),),
+        (Inhibition(source=pairs(source), match=pairs({"severity": ("warning",)}), equal=("target",)),),
     )
     assert load_text(HEAD).relations == Relations()
 
