@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pgvigil.model.incident import Incident
+from pgvigil.model.level import Level
 from pgvigil.model.together import Together
 from pgvigil.units import format_duration
+
+REST = timedelta(seconds=120)  # two readings of the statements: what began together mostly ends so
 
 
 class Kin(NamedTuple):
@@ -45,14 +48,19 @@ class Company:
         return f"{1 + len(self.followers)} began together{took}: it looks like a {self.kind.name}"
 
 
-def companies(fired: Sequence[Incident], known: Mapping[int, Incident], kin_of: KinOf) -> Iterator[Company]:
+def companies(
+    fired: Sequence[Incident], known: Mapping[int, Incident], kin_of: KinOf, now: datetime
+) -> Iterator[Company]:
     """Those that there are, and those that are to be, among what fires; `known` are all of the target by id.
 
     What something else explains is in none, and what is silenced leads nobody. A company lasts as long as one of it
-    fires, how many are left does not matter: the last of them is not news.
+    fires, how many are left does not matter: the last of them is not news. When the leader has ended the others have
+    REST to end as well, before one of them is told in its place; those that are critical have none.
     """
     for kin, members in _kindred(fired, known, kin_of).items():
-        yield from _among(kin.kind, members)
+        for company in _among(kin.kind, members):
+            if not _rests(company, known, now):
+                yield Company(kin.kind, *_ranked(company))
 
 
 def _kindred(
@@ -75,7 +83,7 @@ def led(incident: Incident, known: Mapping[int, Incident], kin_of: KinOf) -> boo
     return kin is not None and its is not None and its.kind == kin.kind
 
 
-def _among(kind: Together, members: Sequence[Incident]) -> Iterator[Company]:
+def _among(kind: Together, members: Sequence[Incident]) -> Iterator[list[Incident]]:
     present, free = _present(members)
     for incident in sorted(free, key=_began):
         mine = next((one for one in present if _fits(kind, one, incident)), None)
@@ -86,8 +94,27 @@ def _among(kind: Together, members: Sequence[Incident]) -> Iterator[Company]:
     leading = {one.parent_id for one in members}
     for company in present:
         if any(one.parent_id is not None or one.id in leading for one in company) or _enough(kind, company):
-            leader = min(company, key=lambda one: (-one.severity, one.id not in leading, *_began(one)))
-            yield Company(kind, leader, tuple(one for one in company if one is not leader))
+            yield company
+
+
+def _rests(company: Sequence[Incident], known: Mapping[int, Incident], now: datetime) -> bool:
+    """Whether its leader ended so lately that nobody leads it yet."""
+    if any(one.severity >= Level.CRITICAL for one in company):
+        return False
+    leaders = (known.get(one.parent_id) for one in company if one.parent_id is not None)
+    ends = (leader.resolved_at for leader in leaders if leader is not None)
+    return any(ended_at is not None and now < ended_at + REST for ended_at in ends)
+
+
+def _ranked(company: Sequence[Incident]) -> tuple[Incident, tuple[Incident, ...]]:
+    """Who leads, and the others: the worst; of equals who leads already, then who was told, then the first."""
+    leading = {one.parent_id for one in company}
+
+    def rank(one: Incident) -> tuple[object, ...]:
+        return (-one.severity, one.id not in leading, one.parent_id is not None, *_began(one))
+
+    leader = min(company, key=rank)
+    return leader, tuple(one for one in company if one is not leader)
 
 
 def _present(members: Sequence[Incident]) -> tuple[list[list[Incident]], list[Incident]]:

@@ -305,7 +305,7 @@ class Evaluation:
 
     def _keep_company(self) -> None:
         fired = [tracked.incident for tracked in self.draft.book.fired()]
-        for company in companies(fired, self._by_id(), self._kin):
+        for company in companies(fired, self._by_id(), self._kin, self._moment.utc):
             leader = self.draft.get(company.leader.fingerprint)
             if leader is not None and leader.incident.parent_id is not None:
                 self._free(leader)

@@ -101,15 +101,52 @@ def test_reading_after_reading_changes_nothing(world: World) -> None:
         assert kinds <= {"refreshed"}
 
 
-def test_when_the_leader_ends_the_next_one_is_told_and_leads(world: World) -> None:
+def test_when_the_leader_has_ended_for_a_while_the_next_one_is_told_and_leads(world: World) -> None:
     found = [slow(1), slow(2), slow(3)]
     world.read(0, "slow_query", *found)
-    assert "slow_query resolved" in world.read(60, "slow_query", *found[1:])
-    assert leading(world) == ["statement 2"]
-    world.read(60, "slow_query", found[2])
-    assert leading(world) == ["statement 3"]
-    world.read(60, "slow_query")
+    assert set(world.read(60, "slow_query", *found[1:])) == {"slow_query resolved", "slow_query refreshed"}
+    for after_s, leader in ((119, []), (1, ["statement 2"])):
+        world.read(after_s, "slow_query", *found[1:])
+        assert leading(world) == leader
+    assert of(world, "statement 3").parent_id == of(world, "statement 2").id
+
+
+def test_what_ends_one_by_one_is_one_message_all_the_same(world: World) -> None:
+    found = [slow(number) for number in range(1, 7)]
+    world.read(0, "slow_query", *found)
+    for left in range(1, 7):
+        kinds = set(world.read(60 if left < 3 else 15, "slow_query", *found[left:]))
+        assert "slow_query unsuppressed" not in kinds
+    assert world.engine.open() == ()
+
+
+def test_a_restart_in_that_while_tells_nobody(world: World) -> None:
+    found = [slow(1), slow(2), slow(3)]
+    world.read(0, "slow_query", *found)
+    world.read(60, "slow_query", *found[1:])
+    world.restart(30)
+    world.read(30, "slow_query", *found[1:])
     assert leading(world) == []
+    world.read(60, "slow_query", *found[1:])
+    assert leading(world) == ["statement 2"]
+
+
+def test_one_that_is_critical_is_told_as_soon_as_its_leader_has_ended(world: World) -> None:
+    found = [slow(number, Level.CRITICAL if number < 3 else Level.WARNING) for number in (1, 2, 3)]
+    world.read(0, "slow_query", *found)
+    world.read(60, "slow_query", *found[1:])
+    assert leading(world) == ["statement 2"]
+
+
+def test_one_that_begins_in_that_while_is_told_and_leads_the_others(world: World) -> None:
+    found = [slow(1), slow(2), slow(3)]
+    world.read(0, "slow_query", *found)
+    world.read(60, "slow_query", *found[1:])
+    found.append(slow(4))
+    for after_s in (30, 120):
+        world.read(after_s, "slow_query", *found[1:])
+        assert leading(world) == ["statement 4"]
+    assert of(world, "statement 2").parent_id == of(world, "statement 4").id
 
 
 def test_one_that_gets_worse_than_its_leader_leads(world: World) -> None:
