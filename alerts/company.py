@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from alerts.bound import BoundRule
+from alerts.relations import Relations
 from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
 from pgvigil.model.together import Together
@@ -30,6 +32,42 @@ def described(kind: Together) -> str:
 
 
 KinOf = Callable[[Incident], Kin | None]
+
+
+HeardBy = Callable[[Incident], Hashable]
+
+
+def all_alike(_incident: Incident) -> Hashable:
+    """The same people hear of everything."""
+    return None
+
+
+class Kinship:
+    """Of one evaluation. Those that the same people hear of, so that nobody is left out by what others are told."""
+
+    def __init__(self, rules: Mapping[str, BoundRule], relations: Relations, heard_by: HeardBy) -> None:
+        self._rules = rules
+        self._relations = relations
+        self._heard_by = heard_by
+        self._known: dict[tuple[str, Level], Kin | None] = {}
+
+    def of(self, incident: Incident) -> Kin | None:
+        """Asked several times of each, and routes are looked through for it."""
+        key = incident.fingerprint, incident.peak
+        if key not in self._known:
+            self._known[key] = self._found(incident)
+        return self._known[key]
+
+    def _found(self, incident: Incident) -> Kin | None:
+        grouping = self._relations.grouping(incident)
+        if grouping is not None:
+            return Kin(grouping.together, (grouping.values(incident), self._heard_by(incident)))
+        bound = self._rules.get(incident.rule)
+        together = None if bound is None else bound.rule.together
+        if together is None:
+            return None
+        where = incident.database if together.in_one_database else None
+        return Kin(together, (where, self._heard_by(incident)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """One evaluation: what readings make of the incidents of a target, as a draft. No clock, no store, no lock."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alerts import acknowledging
 from alerts.book import Book, Draft
 from alerts.bound import BoundRule
-from alerts.company import Company, Kin, companies, led
+from alerts.company import Company, HeardBy, Kinship, all_alike, companies, led
 from alerts.correlate import Explainers, Family
 from alerts.course import grown
 from alerts.lifecycle import gone, step
@@ -30,14 +30,6 @@ _FOR_GOOD = Policy(for_s=0.0, keep_firing_for_s=0.0)  # of an incident whose rul
 
 
 Silenced = Callable[[Incident, datetime], Silence | None]
-
-
-HeardBy = Callable[[Incident], Hashable]
-
-
-def all_alike(_incident: Incident) -> Hashable:
-    """The same people hear of everything."""
-    return None
 
 
 def no_silence(_incident: Incident, _now: datetime) -> Silence | None:
@@ -75,7 +67,7 @@ class Evaluation:
         relations: Relations = NO_RELATIONS,
     ) -> None:
         self._silenced = silenced
-        self._heard_by = heard_by
+        self._kin = Kinship(rules, relations, heard_by).of
         self._relations = relations
         self._near = near
         self._expects_others = False
@@ -279,18 +271,6 @@ class Evaluation:
         self._mark(incident.fingerprint, parent)
 
     # --- company ----------------------------------------------------------------------------------------
-
-    def _kin(self, incident: Incident) -> Kin | None:
-        """Those that the same people hear of, so that nobody is left out by what others are told."""
-        grouping = self._relations.grouping(incident)
-        if grouping is not None:
-            return Kin(grouping.together, (grouping.values(incident), self._heard_by(incident)))
-        bound = self._rules.get(incident.rule)
-        together = None if bound is None else bound.rule.together
-        if together is None:
-            return None
-        where = incident.database if together.in_one_database else None
-        return Kin(together, (where, self._heard_by(incident)))
 
     def _inhibit(self) -> None:
         if not self._relations.inhibitions:

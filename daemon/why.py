@@ -17,6 +17,7 @@ from daemon.settings import Settings
 from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.incident import Incident, State
 from pgvigil.model.silence import Silence
+from pgvigil.model.together import Together
 from pgvigil.store import Store
 from pgvigil.text import one_line
 from pgvigil.units import format_duration
@@ -121,10 +122,27 @@ class Chain:
             found.append(f"acknowledged by {one_line(item.acknowledged_by)}{at}{level}")
         if item.suppressed_by:
             of = "" if self.parent is None else f": {one_line(self.parent.summary)}"
-            found.append(f"part of {item.suppressed_by}, which is told instead{of}")
+            found.append(f"part of {item.suppressed_by}, {self._as_part()}{of}")
         if item.silenced_by:
             found.append(f"silenced by {one_line(item.silenced_by)}{_of(self.silence)}")
         return found
+
+    def _as_part(self) -> str:
+        """What makes it a part, where the configuration or the time does and not what is known of the server."""
+        item, parent, relations = self.incident, self.parent, self.settings.relations
+        if relations.holds(parent, item):
+            return "which keeps it quiet while it fires ([[inhibitions]]), whoever hears of that"
+        group = relations.grouping(item)
+        if parent is not None and group is not None and group is relations.grouping(parent):
+            return f"which is told instead, of the group {group.together.name}"
+        ours, its = self._together(item), None if parent is None else self._together(parent)
+        if ours is not None and ours == its:
+            return f"which is told instead, since they began together (a {ours.name})"
+        return "which is told instead"
+
+    def _together(self, incident: Incident) -> Together | None:
+        bound = self.settings.rules.get(incident.target, {}).get(incident.rule)
+        return None if bound is None else bound.rule.together
 
     def _unheard(self) -> list[str]:
         """Why there is nothing to deliver."""

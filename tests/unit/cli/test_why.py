@@ -161,3 +161,26 @@ def test_an_incident_that_is_not_there(told: Told, capsys: Capture) -> None:
     with pytest.raises(AssertionError):
         told.why(gone)
     assert "there is no incident 'INC-99'" in capsys.readouterr().err
+
+
+def test_what_made_it_a_part_is_said(told: Told, tmp_path: Path) -> None:
+    """The configuration's own inhibitions and groups, and what began together; who hears of it may be somebody else."""
+    source = told.put(rule="disk_full_soon", subject="volume")
+    part = told.put(subject="other", parent_id=source.id, suppressed_by=source.name)
+    assert f"part of {source.name}, which is told instead: " in told.why(part)
+    config = (tmp_path / "pgvigil.toml").read_text(encoding="utf-8")
+
+    def with_more(more: str) -> str:
+        (tmp_path / "pgvigil.toml").write_text(config + more, encoding="utf-8")
+        return told.why(part)
+
+    group = '[[groups]]\nname = "night"\nmatch = { target = "orders-*" }\n'
+    assert f"part of {source.name}, which is told instead, of the group night: " in with_more(group)
+    inhibited = with_more(
+        '[[inhibitions]]\nsource = { rule = "disk_*" }\nmatch = { rule = "blocking_chain" }\n'
+    )
+    assert f"part of {source.name}, which keeps it quiet while it fires ([[inhibitions]])" in inhibited
+    leader, other = (told.put(rule="slow_query", subject=f"statement {n}") for n in (1, 2))
+    follower = replace(other, parent_id=leader.id, suppressed_by=leader.name, version=other.version + 1)
+    told.store.incidents.commit([Transition("suppressed", other, follower)], [])
+    assert "since they began together (a server-wide slow-down)" in told.why(follower)
