@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from alerts.sinks._account import account
 from alerts.sinks.console import as_text
 from alerts.sinks.email.message import incident_html
 from alerts.sinks.slack.message import render
+from alerts.tracked import new
 from pgvigil.model.delivery import Act, ActKind, Delivery
 from pgvigil.model.finding import Finding
 from pgvigil.model.incident import Incident, State
+from pgvigil.model.moment import Moment
 from pgvigil.registry import rules
 from tests.support.readable import listening
 from tests.support.source import ROOT
@@ -39,27 +42,8 @@ def _rank(finding: Finding) -> tuple[bool, int, int]:
 def incident_of(finding: Finding) -> Incident:
     """As it is told when it fired a minute ago."""
     began = _NOW - timedelta(minutes=1)
-    return Incident(
-        id=1,
-        rule=finding.rule,
-        target=finding.target,
-        database=finding.database,
-        subject=finding.subject,
-        state=State.FIRING,
-        severity=finding.level,
-        peak=finding.level,
-        version=1,
-        summary=finding.summary,
-        value=finding.value,
-        peak_value=finding.value,
-        pending_since=began,
-        fired_at=began,
-        last_true_at=_NOW,
-        state_since=began,
-        evaluated_at=_NOW,
-        evidence=finding.evidence,
-        steps=finding.steps,
-    )
+    pending = new(finding, Moment(began, 0.0), ())
+    return replace(pending, id=1, state=State.FIRING, fired_at=began, last_true_at=_NOW, evaluated_at=_NOW)
 
 
 def shown(finding: Finding, form: str) -> str:

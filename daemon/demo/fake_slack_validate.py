@@ -173,6 +173,11 @@ def _actions(block: dict[str, Any]) -> Errors:
 
 def _select(element: dict[str, Any]) -> Errors:
     yield from check_text(element.get("placeholder"), 150, ("plain_text",))
+    yield from check_options(element)
+
+
+def check_options(element: dict[str, Any]) -> Errors:
+    """What is wrong with the choices of a menu."""
     options = element.get("options")
     if not isinstance(options, list) or not 1 <= len(options) <= 100:
         yield "options: 1 to 100 items allowed"

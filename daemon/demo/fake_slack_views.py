@@ -6,7 +6,7 @@ Sources: Slack's reference of views, of input blocks and their elements, and the
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from daemon.demo.fake_slack_validate import SlackFailure, check_blocks, check_text
+from daemon.demo.fake_slack_validate import SlackFailure, check_blocks, check_options, check_text
 
 TRIGGER_S = 3.0
 _INPUTS = frozenset({"plain_text_input", "static_select"})
@@ -59,13 +59,8 @@ def _plain_text_input(element: dict[str, Any]) -> Iterator[str]:
 
 
 def _static_select(element: dict[str, Any]) -> Iterator[str]:
-    options = element.get("options")
-    if not isinstance(options, list) or not 1 <= len(options) <= 100:
-        yield "options: 1 to 100 items allowed"
-        return
-    for option in options:
-        yield from check_text(option.get("text"), 75, ("plain_text",))
-    if "initial_option" in element and element["initial_option"] not in options:
+    yield from check_options(element)
+    if "initial_option" in element and element["initial_option"] not in element.get("options", ()):
         yield "initial_option must be one of the options"
 
 

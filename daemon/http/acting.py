@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from alerts.actions import NoSuchIncidentError
 from daemon import jsonable
 from daemon.http.api import incident_named
-from daemon.http.asked import holder_who_may, id_in, object_in, wrong
+from daemon.http.asked import holder_who_may, id_in, object_in, only, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import Holder, May
 from pgvigil.model.action import FEEDBACK, Action, ActionKind, Actor, Door, Result
@@ -60,9 +60,7 @@ class Acting:
         return JSONResponse(answer, _STATUS[outcome.result])
 
     def _action(self, asked: dict[str, Any], incident_id: int, holder: Holder) -> Action:
-        for key, value in asked.items():
-            if key not in _KEYS:
-                raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
+        only(asked, _KEYS)
         return Action(
             id=str(uuid.uuid4()) if asked.get("id") is None else id_in(asked["id"]),
             kind=ActionKind(_choice(asked, "action", _KINDS)),

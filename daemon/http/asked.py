@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -47,6 +48,13 @@ def object_in(body: bytes) -> dict[str, Any]:
     if not isinstance(asked, dict):
         raise HTTPException(400, 'the body must be one JSON object, such as {"action": "acknowledge"}')
     return asked
+
+
+def only(asked: Mapping[str, Any], keys: Collection[str]) -> None:
+    """Raises 400 for a key that is none of these."""
+    for key, value in asked.items():
+        if key not in keys:
+            raise wrong(key, value, f"unknown key; use {', '.join(keys)}")
 
 
 def wrong(key: str, value: Any, fix: str) -> HTTPException:

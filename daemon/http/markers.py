@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daemon import jsonable
-from daemon.http.asked import holder_who_may, id_in, matchers_in, object_in, wrong
+from daemon.http.asked import holder_who_may, id_in, matchers_in, object_in, only, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import May
 from pgvigil.model.marker import Marker
@@ -37,9 +37,7 @@ class MarkersApi:
     def add(self, request: Request) -> Response:
         holder = holder_who_may(May.MARK, request)
         asked = object_in(request.state.body)
-        for key, value in asked.items():
-            if key not in _KEYS:
-                raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
+        only(asked, _KEYS)
         try:
             added = self._sources.markers.add(self._marker(asked, holder.name))
         except StoreError as error:

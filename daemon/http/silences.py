@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from alerts.silences import LONGEST_S, SilenceRefusedError
 from daemon import jsonable
-from daemon.http.asked import holder_who_may, matchers_in, object_in, wrong
+from daemon.http.asked import holder_who_may, matchers_in, object_in, only, wrong
 from daemon.http.sources import Sources
 from daemon.http.tokens import May
 from pgvigil.model.level import Level
@@ -38,9 +38,7 @@ class SilencesApi:
     def add(self, request: Request) -> Response:
         holder = holder_who_may(May.SILENCE, request)
         asked = object_in(request.state.body)
-        for key, value in asked.items():
-            if key not in _KEYS:
-                raise wrong(key, value, f"unknown key; use {', '.join(_KEYS)}")
+        only(asked, _KEYS)
         silencing, dry_run = self._sources.silencing, _flag(asked, "dry_run")
         try:
             added = silencing.silences.add(self._silence(asked, holder.name), silencing.open, dry_run=dry_run)

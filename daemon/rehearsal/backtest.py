@@ -18,7 +18,6 @@ from pgvigil.model.delivery import Want
 from pgvigil.model.failure import Failure, FailureKind
 from pgvigil.model.history import Place
 from pgvigil.model.incident import Incident, State, Transition
-from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector
 from pgvigil.store.samples import Samples
 
@@ -157,20 +156,8 @@ def _take(stage: Stage, one: Taken, collector: Collector[Any], watch: _Watch) ->
     _wait(stage, one.at)
     interval_s = max(collector.interval_s, one.every_s)
     watch.due[one.place] = one.at + timedelta(seconds=max(GAP * interval_s, _LEAST_GAP_S))
-    moment = stage.now()
-    snapshot = Snapshot(
-        target=stage.target,
-        collector=one.place.feed,
-        database=one.place.database,
-        taken_at=one.at,
-        mono_s=moment.mono_s,
-        duration_s=0.0,
-        interval_s=interval_s,
-        rows=one.payload,
-    )
     stage.pipeline.facts = one.facts
-    stage.pipeline.remember(snapshot, collector, one.facts)
-    stage.pipeline.judge(snapshot, one.facts)
+    stage.read(collector, one.place.database, one.payload, one.facts, interval_s=interval_s, taken_at=one.at)
 
 
 def _wait(stage: Stage, until: datetime) -> None:

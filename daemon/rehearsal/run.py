@@ -13,7 +13,6 @@ from daemon.settings.plugins import Plugins
 from daemon.settings.rulebook import RuleBook
 from daemon.settings.sections import TargetSettings
 from pgvigil.model.incident import Incident, State
-from pgvigil.model.snapshot import Snapshot
 from pgvigil.statements import StatementsReading
 from pgvigil.units import format_duration
 
@@ -75,21 +74,11 @@ def play(
 
 
 def _take(stage: Stage, reading: Reading, payload: Any) -> None:
-    moment = stage.now()
-    snapshot = Snapshot(
-        target=stage.target,
-        collector=reading.collector.name,
-        database=reading.section.database,
-        taken_at=moment.utc,
-        mono_s=moment.mono_s,
-        duration_s=0.0,
-        interval_s=reading.interval_s,
-        rows=payload,
-    )
     if reading.databases:
         stage.pipeline.database_names = reading.databases
-    stage.pipeline.remember(snapshot, reading.collector, reading.facts)
-    stage.pipeline.judge(snapshot, reading.facts)
+    stage.read(
+        reading.collector, reading.section.database, payload, reading.facts, interval_s=reading.interval_s
+    )
 
 
 def _differences(expectation: ExpectationSection, incidents: Sequence[Incident]) -> Iterator[str]:

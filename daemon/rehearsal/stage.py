@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from alerts.bound import BoundRule
 from alerts.engine import Engine, IncidentStore
@@ -14,10 +15,12 @@ from daemon.recorder import Recorder
 from daemon.statements import Statements, Unstored
 from pgvigil.model.action import Action
 from pgvigil.model.delivery import Want
+from pgvigil.model.facts import Facts
 from pgvigil.model.incident import Incident, Transition
 from pgvigil.model.kind import TargetKind
 from pgvigil.model.moment import Moment
-from pgvigil.plugins import Peer
+from pgvigil.model.snapshot import Snapshot
+from pgvigil.plugins import Collector, Peer
 
 
 class Unkept:
@@ -86,6 +89,31 @@ class Stage:
 
     def now(self) -> Moment:
         return self._moment
+
+    def read(
+        self,
+        collector: Collector[Any],
+        database: str | None,
+        payload: Any,
+        facts: Facts,
+        *,
+        interval_s: float,
+        taken_at: datetime | None = None,
+    ) -> None:
+        """A reading comes: now, or a moment ago. It is remembered and judged."""
+        moment = self.now()
+        snapshot = Snapshot(
+            target=self.target,
+            collector=collector.name,
+            database=database,
+            taken_at=taken_at or moment.utc,
+            mono_s=moment.mono_s,
+            duration_s=0.0,
+            interval_s=interval_s,
+            rows=payload,
+        )
+        self.pipeline.remember(snapshot, collector, facts)
+        self.pipeline.judge(snapshot, facts)
 
     def wait(self, seconds: float) -> None:
         """Time passes, and nothing is read."""

@@ -24,6 +24,15 @@ def listening(hear: Callable[[Finding], object]) -> Iterator[None]:
             object.__setattr__(rule, "evaluate", originals[name])  # a rule is frozen
 
 
+@contextmanager
+def read_well() -> Iterator[None]:
+    """Every finding that is made meanwhile is read as a message too."""
+    wrong: list[str] = []
+    with listening(lambda finding: wrong.extend(complaints(finding))):
+        yield
+    assert not wrong
+
+
 def _wrap(rule: Rule[Any], hear: Callable[[Finding], object]) -> None:
     evaluate = rule.evaluate
 

@@ -7,7 +7,7 @@ import pytest
 
 from pgvigil.postgres.session import Session
 from tests.support import watching
-from tests.support.readable import complaints, listening
+from tests.support.readable import read_well
 from tests.support.servers import Database
 
 
@@ -20,8 +20,5 @@ def reader(database: Database) -> Iterator[Session]:
 
 @pytest.fixture(autouse=True)
 def _findings_read_well() -> Iterator[None]:
-    """Every finding that these scenes make is read as a message too."""
-    wrong: list[str] = []
-    with listening(lambda finding: wrong.extend(complaints(finding))):
+    with read_well():
         yield
-    assert not wrong

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.readable import complaints, listening
+from tests.support.readable import read_well
 
 
 @pytest.fixture(autouse=True)
 def _findings_read_well() -> Iterator[None]:
-    wrong: list[str] = []
-    with listening(lambda finding: wrong.extend(complaints(finding))):
+    with read_well():
         yield
-    assert not wrong
