@@ -177,23 +177,14 @@ def _with_evidence(shown: View, incident: Incident) -> View:
     return replace(
         shown,
         blocks=incident.evidence.blocks,
-        steps=tuple(replace(step, sql=_whole(step.sql)) for step in incident.steps),
-        context=(*_runbook(incident.rule), *shown.context),
+        steps=tuple(replace(step, sql=step.command) for step in incident.steps),
+        context=(*filter(None, [runbook(incident.rule)]), *shown.context),
     )
 
 
-def _whole(sql: str | None) -> str | None:
-    """A command as psql takes it: without a semicolon it would wait for more."""
-    command = (sql or "").rstrip()
-    if not command or command.endswith(";"):
-        return sql
-    in_comment = "--" in command.rpartition("\n")[2]
-    return f"{command}\n;" if in_comment else f"{command};"
-
-
-def _runbook(rule: str) -> list[str]:
-    """What the rule means, why its limits are what they are, how to look, and what to do, wherever pgvigil is installed."""
-    return [f"Runbook: pgvigil rules explain {rule}"] if rule in rules() else []
+def runbook(rule: str) -> str:
+    """Where it stands what the rule means, how to look and what to do, wherever pgvigil is installed; "" of no rule."""
+    return f"Runbook: pgvigil rules explain {rule}" if rule in rules() else ""
 
 
 def _called(incident: Incident, delivery: Delivery, told: Told | None) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from alerts.course import heights
-from alerts.render import magnitude
+from alerts.render import magnitude, runbook
 from pgvigil.model.incident import Incident
 from pgvigil.text import printable
 from pgvigil.units import format_duration
@@ -84,5 +84,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "or_unknown": or_unknown,
     "per_minute": per_minute,
     "percent": percent,
+    "runbook": runbook,
     "stamp": stamp,
 }

@@ -60,6 +60,15 @@ class Step:
     text: str
     sql: str | None = None
 
+    @property
+    def command(self) -> str | None:
+        """`sql` as psql takes it: without a semicolon it would wait for more."""
+        written = (self.sql or "").rstrip()
+        if not written or written.endswith(";"):
+            return self.sql
+        in_comment = "--" in written.rpartition("\n")[2]
+        return f"{written}\n;" if in_comment else f"{written};"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

@@ -1,4 +1,4 @@
-"""The page draws how an incident's value went."""
+"""The page of an incident: how its value went, and commands as they are run."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -44,3 +44,10 @@ def test_the_page_shows_it_and_says_it_in_words() -> None:
         assert '<polyline points="0.0,44.0 ' in page
         assert "From 31s to 4m12s; now 1m30s, since 20:00:00 UTC" in page
         assert "<svg" not in world.get("/incidents/INC-7")[1]
+
+
+def test_commands_are_as_psql_takes_them_and_the_runbook_is_named() -> None:
+    with serving() as world:
+        page = world.get("/incidents/INC-7")[1]
+        assert "SELECT * FROM pg_stat_activity WHERE pid = 8123;</pre>" in page
+        assert "Runbook: pgvigil rules explain blocking_chain" in page
