@@ -94,7 +94,7 @@ def test_a_selection_is_not_changed_while_it_is_one(visitor: Visitor, world: Wor
     page.evaluate("getSelection().removeAllRanges()")
     world.publish()
     visitor.refresh()
-    expect(page.locator("#INC-7 .steps pre").first).to_have_text("SELECT 'something else'")
+    expect(page.locator("#INC-7 .steps pre").first).to_have_text("SELECT 'something else';")
 
 
 def test_typing_is_not_disturbed(visitor: Visitor, world: World) -> None:
@@ -189,7 +189,7 @@ def test_a_step_is_copied_as_it_stands(allowed: Visitor) -> None:
     page = allowed.go()
     page.get_by_role("button", name="Copy the SQL of step 3").first.press("Enter")
     expect(page.get_by_text("Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == boards.pile_up().steps[2].sql
+    assert page.evaluate("navigator.clipboard.readText()") == boards.pile_up().steps[2].command
 
 
 def test_without_a_clipboard_the_step_is_selected_for_the_keyboard(visitor: Visitor, page: Page) -> None:
@@ -197,7 +197,7 @@ def test_without_a_clipboard_the_step_is_selected_for_the_keyboard(visitor: Visi
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.get_by_role("button", name="Copy the SQL of step 3").first.click()
     expect(page.get_by_text("Selected: press Ctrl+C")).to_be_visible()
-    assert page.evaluate("getSelection().toString()") == boards.pile_up().steps[2].sql
+    assert page.evaluate("getSelection().toString()") == boards.pile_up().steps[2].command
 
 
 def test_the_stamp_is_of_the_daemon_s_clock(visitor: Visitor, world: World, page: Page) -> None:
