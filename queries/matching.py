@@ -28,9 +28,7 @@ class Index:
             return np.arange(len(self.columns[0]))
         if not len(other.columns[0]):
             return np.full(len(self.columns[0]), ABSENT)
-        place = np.searchsorted(other.ordered, self.hashes)
-        at: Ints = other.order[np.minimum(place, len(other.order) - 1)]
-        found = other.hashes[at] == self.hashes
+        at, found = self._by_hash(other)
         equal = found.copy()
         for mine, theirs in zip(self.columns, other.columns, strict=True):
             equal &= mine == theirs[at]
@@ -38,6 +36,25 @@ class Index:
         at = np.where(equal, at, ABSENT)
         at[clash] = AMBIGUOUS
         return at
+
+    def among(self, few: "Index") -> Ints:
+        """Where each key stands in `few`, ABSENT where it does not. This one is not sorted, however long it is;
+        of two keys of `few` with one hash, one is not found.
+        """
+        places = np.full(len(self.columns[0]), ABSENT)
+        if len(few.columns[0]):
+            at, found = self._by_hash(few)
+            rows = np.flatnonzero(found)
+            for mine, theirs in zip(self.columns, few.columns, strict=True):
+                rows = rows[mine[rows] == theirs[at[rows]]]
+            places[rows] = at[rows]
+        return places
+
+    def _by_hash(self, other: "Index") -> tuple[Ints, NDArray[np.bool_]]:
+        """The place in `other` that each hash would have, and whether it is there."""
+        place = np.searchsorted(other.ordered, self.hashes)
+        at: Ints = other.order[np.minimum(place, len(other.order) - 1)]
+        return at, other.hashes[at] == self.hashes
 
     def _same_as(self, other: "Index") -> bool:
         """Usual on a quiet server: the same entries in the same order."""
