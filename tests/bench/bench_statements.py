@@ -114,7 +114,10 @@ def figures(wanted: str = "") -> list[Figure]:
                 f"10,000 statements, {name}: our CPU / server's count(*)", cpu_s * 1000 / count_ms, 0.5, "x"
             ),
             Figure(
-                f"10,000 statements, {name}: the tracked ones / count(*)", tracked_s * 1000 / count_ms, 0.25, "x"
+                f"10,000 statements, {name}: the tracked ones / count(*)",
+                tracked_s * 1000 / count_ms,
+                0.25,
+                "x",
             ),
             Figure(f"10,000 statements, {name}: temporary blocks", temp_blocks, 0),
             Figure(f"10,000 statements, {name}: server's query / count(*)", ours_ms / count_ms, 2.5, "x"),
