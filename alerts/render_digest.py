@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.render import duplicate, lasted, place_of, symbol_of, title_of
-from pgvigil.model.digest import Digest, Line
+from pgvigil.model.digest import Digest, DigestCause, Line
 from pgvigil.model.incident import Incident, State
 from pgvigil.text import one_line
 
@@ -34,6 +34,7 @@ class SectionView:
 class DigestView:
     """One message. `lead` is the one sentence to read, `footer` is always its last line."""
 
+    symbol: str
     title: str
     lead: str
     sections: tuple[SectionView, ...]
@@ -43,7 +44,7 @@ class DigestView:
 
     @property
     def header(self) -> str:
-        return f"📋 {self.title}"
+        return f"{self.symbol} {self.title}"
 
     @property
     def notification(self) -> str:
@@ -63,11 +64,12 @@ def digest_view(digest: Digest, *, possible_duplicate_of: datetime | None = None
         for section in digest.sections
     )
     return DigestView(
+        symbol="🌩" if digest.cause is DigestCause.STORM else "📋",
         title=digest.title,
         lead=counts,
         sections=sections,
         context=duplicate(possible_duplicate_of),
-        footer=f"From {_stamp(digest.since)} to {_stamp(digest.until)} nobody looked.",
+        footer=digest.footer,
         mention=digest.mention,
     )
 
@@ -91,13 +93,10 @@ def _parts(line: Line, incident: Incident, digest: Digest) -> tuple[str, ...]:
     if incident.state is State.UNKNOWN:
         because = one_line(incident.reason[: 4 * _LINE_LIMIT], 100)
         told = f"cannot tell ({because}), was {told}" if because else f"cannot tell, was {told}"
-    unseen = "not looked at again yet" if incident.evaluated_at < digest.until else f"for {lasted(incident)}"
+    waits = digest.cause is DigestCause.PAUSE and incident.evaluated_at < digest.until
+    unseen = "not looked at again yet" if waits else f"for {lasted(incident)}"
     return (head, line.note, unseen, told)
 
 
 def _summary(incident: Incident) -> str:
     return one_line(incident.summary[: 4 * _LINE_LIMIT], _LINE_LIMIT)
-
-
-def _stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}Z"

@@ -13,6 +13,7 @@ from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.worker import OutboxWorker
 from daemon.clock import Now
 from daemon.owed import Owed
+from daemon.settings.sections import DaemonSettings
 from daemon.settings.settings import BoundSink, Settings
 from daemon.setup import OwnSetup
 from pgvigil.plugins import Params
@@ -66,7 +67,7 @@ class Outboxes:
         boxes: dict[str, Outbox] = {}
         try:
             for name, bound in settings.sinks.items():
-                boxes[name] = self._prepared(name, bound, settings.daemon.public_url.reveal())
+                boxes[name] = self._prepared(name, bound, settings.daemon)
         except BaseException:
             self.discard(boxes)
             raise
@@ -113,13 +114,20 @@ class Outboxes:
     def _new(self, boxes: Mapping[str, Outbox]) -> dict[str, Outbox]:
         return {name: box for name, box in boxes.items() if self._boxes.get(name) is not box}
 
-    def _prepared(self, name: str, bound: BoundSink, public_url: str) -> Outbox:
-        made_of = (bound.kind.name, bound.params, public_url, tuple(secrets_of(bound.params)))
+    def _prepared(self, name: str, bound: BoundSink, daemon: DaemonSettings) -> Outbox:
+        public_url = daemon.public_url.reveal()
+        limits = OutboxLimits(
+            between_calls_s=bound.kind.between_calls_s,
+            refresh_s=bound.kind.refresh_s,
+            storm_at=daemon.storm_at,
+            storm_within_s=daemon.storm_within_s,
+            storm_quiet_s=daemon.storm_quiet_s,
+        )
+        made_of = (bound.kind.name, bound.params, public_url, limits, tuple(secrets_of(bound.params)))
         present = self._boxes.get(name)
         if present is not None and present.made_of == made_of:
             return present
         sink = built(name, lambda: bound.kind.made(name, bound.params, public_url, self._now))
-        limits = OutboxLimits(between_calls_s=bound.kind.between_calls_s, refresh_s=bound.kind.refresh_s)
         worker = OutboxWorker(
             name,
             sink,

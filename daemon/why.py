@@ -199,7 +199,8 @@ class Chain:
             shown = (
                 f"people saw {row.seen_state}{level} (version {row.seen_version} of {self.incident.version})"
             )
-            return shown + (f", calling {one_line(row.mention, 80)}" if row.mention else "")
+            within = ", in one message with many others" if row.thread and not row.remote else ""
+            return shown + within + (f", calling {one_line(row.mention, 80)}" if row.mention else "")
         if row.thread:
             return "a digest told it"
         return f"nothing was posted{self._withheld(row)}"

@@ -345,6 +345,9 @@ class Sink(Protocol):
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Mapping[str, str]:
         """Say many things in one message, no retries; returns the handle to keep as `Delivery.thread`."""
 
+    def retell(self, digest: Digest, remote: Mapping[str, str]) -> None:
+        """Bring the message that `tell` made to `digest`. Asked only of those that can edit and reply."""
+
     def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
         """The handle of the message that told `digest` (its key decides) at `told_at`, or None when there is none."""
 

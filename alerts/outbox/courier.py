@@ -12,12 +12,14 @@ from typing import TypeVar
 
 from alerts.outbox.acts import acts, missed, shown
 from alerts.outbox.aftermath import Aftermath, after_failure, look_failed, without_act
+from alerts.outbox.checkup import Checkup
 from alerts.outbox.gate import Gate
 from alerts.outbox.herald import Hands, Herald
 from alerts.outbox.hooks import Muted, Noted, ignored, never
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
 from alerts.outbox.seen import in_flight
+from alerts.outbox.stormwatch import StormWatch
 from pgvigil.model.delivery import (
     Act,
     CannotLookError,
@@ -35,6 +37,7 @@ from pgvigil.store import Store, StoreError
 T = TypeVar("T")
 
 _CLOCK_STEP_S = 2.0
+_MOST_HELD = 2_000  # rows that wait for the next telling of a storm
 
 
 class Courier:
@@ -56,9 +59,7 @@ class Courier:
     ) -> None:
         self._name = name
         self._muted = muted
-        self._noted = noted
-        self._check_at_s = clock().mono_s
-        self._checked_with = 0  # failures that people must mend, when the set-up was last looked at
+        self.checkup = Checkup(sink, clock, limits, record=record, noted=noted)
         self._sink = sink
         self._incidents = store.incidents
         self._deliveries = store.deliveries
@@ -71,16 +72,30 @@ class Courier:
         self._refresh_at_s = float("-inf")
         self._clock_offset_s: float | None = None
         self._looks: Counter[int] = Counter()
+        hands = Hands(clear=self._clear, save=self._save, works=self._works_again)
         self._herald = Herald(
             name,
             sink,
             store.digests,
+            store.storms,
             clock,
             limits,
             record=record,
             gate=self._gate,
-            hands=Hands(clear=self._clear, save=self._save, works=self._works_again),
+            hands=hands,
             settled=settled,
+            muted=self._is_muted,
+        )
+        self._storms = StormWatch(
+            name,
+            sink,
+            store,
+            clock,
+            limits,
+            record=record,
+            gate=self._gate,
+            hands=hands,
+            herald=self._herald,
             muted=self._is_muted,
         )
 
@@ -93,31 +108,6 @@ class Courier:
     def digesting(self) -> bool:
         """Whether a digest is to be told before anything is told one by one."""
         return self._herald.digesting
-
-    def check(self) -> None:
-        """The sink looks at its set-up: at start, before anything is sent (it learns a channel's id by its name), and
-        from time to time; what it found is said to `noted`.
-        """
-        again_s = self._limits.check_again_s
-        try:
-            found = self._sink.check()
-        except DeliveryError as error:
-            self._record.unchecked(error)
-        except Exception as error:  # noqa: BLE001 - the boundary of the sink
-            self._record.bug(error)
-        else:
-            self._record.checked()
-            self._noted(found)
-            again_s = again_s if found else self._limits.check_s
-        self._check_at_s = self._clock().mono_s + again_s
-        self._checked_with = self._record.misconfigured
-
-    @property
-    def check_in_s(self) -> float:
-        """Until the next look at the set-up; at once when calls say another thing of it than when it was last seen."""
-        if self._record.misconfigured != self._checked_with:
-            return 0.0
-        return max(0.0, self._check_at_s - self._clock().mono_s)
 
     def step(self) -> float | None:
         """Bring the most urgent row further. Returns the seconds until the next step, None until woken.
@@ -133,16 +123,22 @@ class Courier:
         digest_s = self._herald.step(moment)
         if digest_s is not None:
             return digest_s
-        refresh_s = self._refresh(moment)
-        rows = self._deliveries.due(self._name, moment.utc)
-        if rows:
-            self._bring(rows[0], moment)
+        storm_s = self._storms.step(moment)
+        if storm_s == 0:
             return 0.0
-        next_at = self._deliveries.next_at(self._name)
-        if next_at is None:
-            return refresh_s
-        next_s = max(0.0, (next_at - moment.utc).total_seconds())
-        return next_s if refresh_s is None else min(next_s, refresh_s)
+        refresh_s = self._refresh(moment)
+        row = self._next(moment, storms=storm_s is not None)
+        if row is not None:
+            self._bring(row, moment)
+            return 0.0
+        next_at = self._deliveries.next_at(self._name, moment.utc)
+        next_s = None if next_at is None else max(0.0, (next_at - moment.utc).total_seconds())
+        return min((each for each in (next_s, refresh_s, storm_s) if each is not None), default=None)
+
+    def _next(self, moment: Moment, *, storms: bool) -> Delivery | None:
+        """The most urgent row that is told by itself."""
+        due = self._deliveries.due(self._name, moment.utc, limit=_MOST_HELD if storms else 1)
+        return next((row for row in due if not (storms and self._storms.holds(row))), None)
 
     def _refresh(self, moment: Moment) -> float | None:
         """Where the destination forgets, what goes on is due again: at start, and from time to time.

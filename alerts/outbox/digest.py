@@ -18,13 +18,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from alerts.grading import counted
 from alerts.outbox.acts import acts
 from pgvigil.model.delivery import Act, ActKind, Delivery, DeliveryStatus, Told
-from pgvigil.model.digest import Digest, DigestDelivery, Line, Section, Sight
+from pgvigil.model.digest import Digest, DigestCause, DigestDelivery, Line, Section, Sight
 from pgvigil.model.incident import Incident, State
+from pgvigil.units import format_duration
 
 NEW, STILL, OVER = "New", "Still firing", "Resolved meanwhile"
 _FEWEST = 2  # one thing to say is said as ever
+GATHERS = (
+    "What else begins joins this message, critical incidents are told by themselves; what still fires at the end of the"
+    " storm follows in the thread."
+)
+_GOES_ON = "What else begins is gathered and told together; critical incidents are told by themselves."
 
 _EACH_MENTION = re.compile(r"<[^<>]*>|[^\s<>]+")
 
@@ -49,11 +56,8 @@ class _Item:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """What must be heard first, then the worst, then what has most to do with it, then the oldest."""
-        incident = self.incident
-        level = incident.peak if self.section == OVER else incident.severity
-        parts = len(incident.evidence.notes)
-        return (self.heard is None, -level, -parts, incident.pending_since, incident.id)
+        """What must be heard first."""
+        return (self.heard is None, *rank(self.incident, over=self.section == OVER))
 
 
 def compose(
@@ -63,9 +67,11 @@ def compose(
     can_edit: bool,
     can_reply: bool,
     room: int,
-    title: str,
 ) -> Composed | None:
-    """One message of at most `room` lines; None when there is not enough to say for one."""
+    """One message of at most `room` lines; None when there is not enough to say for one.
+
+    A storm's tells of what is to be heard, and leaves what goes on as it was to its own message.
+    """
     if can_edit and not can_reply:
         return None
     items = [
@@ -74,9 +80,12 @@ def compose(
         if (item := _item(row, incident, delivery, can_edit=can_edit, can_reply=can_reply)) is not None
     ]
     loud = [item for item in items if item.heard is not None]
-    if len(loud) < _FEWEST:
+    storm = row.cause is DigestCause.STORM
+    if len(loud) < (1 if storm else _FEWEST):
         return None
-    items = items if row.part == 1 else loud  # what goes on in another message says nothing again
+    items = (
+        items if row.part == 1 and not storm else loud
+    )  # what goes on in another message says nothing again
     ranked = sorted(items, key=lambda item: (item.heard is None, item.section == OVER, item.rank))
     shown = ranked[:room]
     told = list(dict.fromkeys((*loud, *shown))) if can_reply else shown
@@ -84,13 +93,15 @@ def compose(
     digest = Digest(
         id=row.id,
         part=row.part,
-        title=title,
+        title=_title(row, loud),
         since=row.since,
         until=row.until,
         sections=tuple(section for section in sections if section.count),
         mention=_mention(told),
+        footer=_footer(row, edited=can_reply),
+        cause=row.cause,
     )
-    return Composed(digest, tuple(_sight(item.incident) for item in told), left=not {*loud} <= {*told})
+    return Composed(digest, tuple(sight_of(item.incident) for item in told), left=not {*loud} <= {*told})
 
 
 def heard(
@@ -149,6 +160,38 @@ def awaits_look(delivery: Delivery, *, can_reply: bool) -> bool:
     return can_reply and delivery.act_key is not None and delivery.act_key.endswith(f":{ActKind.POST}")
 
 
+def rank(incident: Incident, *, over: bool) -> tuple[object, ...]:
+    """The worst first, then what has most to do with it, then what takes most of its server, then the oldest."""
+    level = incident.peak if over else incident.severity
+    impact = (-len(incident.evidence.notes), -(incident.evidence.share_percent or 0.0))
+    return (-level, *impact, incident.pending_since, incident.id)
+
+
+def _title(row: DigestDelivery, loud: Sequence[_Item]) -> str:
+    lasted = format_duration((row.until - row.since).total_seconds())
+    if row.cause is DigestCause.PAUSE:
+        away = f"pgvigil was away for {lasted}"
+        return away if row.part == 1 else f"{away}, continued"
+    many = extent([item.incident for item in loud])
+    return f"Alert storm: {many} in {lasted}" if row.part == 1 else f"Alert storm, continued: {many}"
+
+
+def extent(incidents: Sequence[Incident]) -> str:
+    """How many, and where."""
+    targets = len({incident.target for incident in incidents})
+    return f"{counted(len(incidents), 'incident')} on {counted(targets, 'target')}"
+
+
+def _footer(row: DigestDelivery, *, edited: bool) -> str:
+    if row.cause is DigestCause.PAUSE:
+        return f"From {_stamp(row.since)} to {_stamp(row.until)} nobody looked."
+    return GATHERS if edited else _GOES_ON
+
+
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}Z"
+
+
 def _item(
     row: DigestDelivery, incident: Incident, delivery: Delivery, *, can_edit: bool, can_reply: bool
 ) -> _Item | None:
@@ -199,7 +242,8 @@ def _note(item: _Item) -> str:
     return ""
 
 
-def _sight(incident: Incident) -> Sight:
+def sight_of(incident: Incident) -> Sight:
+    """What a message that shows it as it is now tells of it."""
     return Sight(incident.id, incident.version, incident.state, incident.severity)
 
 

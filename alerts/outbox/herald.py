@@ -1,4 +1,4 @@
-"""Says what happened during a pause in one message, before anything else is said.
+"""Says many things in one message, before anything else is said: what happened during a pause, or what a storm began with.
 
 The digest is written down as `sending` before the call, with what it tells of which incident; its end, and what
 that means for each of these incidents, are written in one transaction. It is composed anew for every attempt, so
@@ -14,13 +14,14 @@ from alerts.outbox.digest import Composed, awaits_look, by_incident, compose, he
 from alerts.outbox.gate import Gate
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
+from alerts.outbox.storm import heard_in
 from pgvigil.model.delivery import CannotLookError, Delivery, DeliveryError, DeliveryFailure
-from pgvigil.model.digest import Digest, DigestDelivery, DigestStatus, Sight
+from pgvigil.model.digest import Digest, DigestCause, DigestDelivery, DigestStatus, Sight, Storm
 from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store.digests import Digests
-from pgvigil.units import format_duration
+from pgvigil.store.storms import Storms
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Herald:
         name: str,
         sink: Sink,
         digests: Digests,
+        storms: Storms,
         clock: Callable[[], Moment],
         limits: OutboxLimits,
         *,
@@ -61,6 +63,7 @@ class Herald:
         self._name = name
         self._sink = sink
         self._digests = digests
+        self._storms = storms
         self._clock = clock
         self._limits = limits
         self._record = record
@@ -74,12 +77,26 @@ class Herald:
         self._over = False
         self._done = False
         self._broken = False  # the sink threw
+        self._gave_up_at_s = float("-inf")
         self._looks = 0
         self._unclear: set[int] = set()  # incidents whose first message nobody can look for
 
     def resume(self) -> None:
         """At start: what was being sent may have arrived."""
         self._digests.interrupted(self._name)
+
+    def may_begin(self, mono_s: float) -> bool:
+        """Whether a digest more may be begun: one that was given up is not begun again at once."""
+        return not self._broken and mono_s >= self._gave_up_at_s + self._limits.digest_for_s
+
+    def refrain(self) -> None:
+        """Begin none for a while."""
+        self._gave_up_at_s = self._clock().mono_s
+
+    def begin(self, digest: DigestDelivery) -> None:
+        """It is the next thing to be told."""
+        self._digests.add(digest)
+        self._done = False
 
     def step(self, moment: Moment) -> float | None:
         """Bring the digest further. Seconds until it is to be asked again; None once there is none."""
@@ -132,7 +149,6 @@ class Herald:
             can_edit=self._sink.can_edit,
             can_reply=self._sink.can_reply,
             room=self._sink.digest_lines,
-            title=_title(row),
         )
         if composed is None:
             self._end(row, doubt)
@@ -199,14 +215,28 @@ class Herald:
         remains. What comes next is another message.
         """
         latest = {sight.incident_id: sight for sight in row.told}
+        storm = self._storm(row, handle)
         changes = {each: perhaps_heard(sights) for each, sights in by_incident(earlier).items()} | {
             each: heard(sight, handle, can_reply=self._sink.can_reply, at=row.act_at)
+            if storm is None
+            else heard_in(sight, storm, row.act_at)
             for each, sight in latest.items()
         }
-        after = replace(row, part=row.part + 1) if goes_on else None
-        self._hands.save(
-            lambda: self._digests.finish(row, changes, goes_on=None if after is None else _afresh(after))
-        )
+        after = _afresh(replace(row, part=row.part + 1)) if goes_on else None
+        self._hands.save(lambda: self._digests.finish(row, changes, goes_on=after, storm=storm))
+
+    def _storm(self, row: DigestDelivery, handle: Mapping[str, str]) -> Storm | None:
+        """That of which `row` is the first message, or another where none can be edited."""
+        if row.cause is not DigestCause.STORM:
+            return None
+        at = row.act_at or row.until
+        known = self._storms.get(self._name)
+        if known is None or known.digest_id != row.id:
+            remote = handle if self._sink.can_edit and self._sink.can_reply else {}
+            known = Storm(
+                sink=self._name, digest_id=row.id, part=row.part, since=row.since, told_at=at, remote=remote
+            )
+        return replace(known, part=row.part).joined(row.told, at)
 
     def _failed(
         self,
@@ -216,7 +246,7 @@ class Herald:
         outcome: str | None = None,
     ) -> None:
         self._record.call(outcome or error.kind.value)
-        self._record.digest_failed(row, error)
+        self._record.digest_failed(row.id, row.attempts, error)
         failed = replace(row, attempts=row.attempts + 1, last_error=str(error)[:500])
         if error.kind is DeliveryFailure.AMBIGUOUS:
             failed = replace(failed, status=DigestStatus.AMBIGUOUS)
@@ -254,7 +284,7 @@ class Herald:
         except DeliveryError as error:
             if error.kind is DeliveryFailure.REJECTED:
                 return row, row
-            self._record.digest_failed(row, error)
+            self._record.digest_failed(row.id, row.attempts, error)
             self._later(replace(row, attempts=row.attempts + 1, last_error=str(error)[:500]), error)
             return None
         except Exception as error:  # noqa: BLE001 - the boundary of the sink
@@ -292,7 +322,8 @@ class Herald:
         self._hands.save(lambda: self._digests.finish(row, changes))
 
     def _give_up(self, row: DigestDelivery, doubt: DigestDelivery | None, why: str) -> None:
-        self._record.digest_given_up(row, why)
+        self._record.digest_given_up(row.id, why)
+        self.refrain()
         self._end(row, doubt)
 
     def _save(self, row: DigestDelivery) -> None:
@@ -319,8 +350,3 @@ def _did_not_arrive(row: DigestDelivery, doubt: DigestDelivery | None) -> Digest
     if doubt is None:
         return replace(row, status=DigestStatus.WAITING, act_at=None, told=())
     return replace(row, status=DigestStatus.AMBIGUOUS, act_at=doubt.act_at, told=doubt.told)
-
-
-def _title(row: DigestDelivery) -> str:
-    away = f"pgvigil was away for {format_duration((row.until - row.since).total_seconds())}"
-    return away if row.part == 1 else f"{away}, continued"

@@ -25,6 +25,12 @@ class OutboxLimits:
     settle_s: float = 60.0  # that a digest waits at most for the first look around
     settle_poll_s: float = 0.5
     digest_for_s: float = 900.0  # that a digest may fail before all is said one by one
+    storm_at: int = 10  # incidents that begin within `storm_within_s` and are told in one message; 0 never
+    storm_within_s: float = 60.0
+    storm_quiet_s: float = 300.0  # with fewer than two beginning in it the storm is over
+    storm_most_s: float = 3600.0  # then another message begins: nobody looks for news in one of this morning
+    storm_edit_s: float = 15.0  # between two edits of its message
+    storm_gather_s: float = 60.0  # between two messages, where nothing can be edited
     refresh_s: float | None = None  # where the destination forgets what it is not told again
     random: Callable[[], float] = SystemRandom().random
 

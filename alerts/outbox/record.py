@@ -10,7 +10,7 @@ import structlog
 
 from alerts.sink_failing import Trouble
 from pgvigil.model.delivery import Act, Delivery, DeliveryError, DeliveryFailure
-from pgvigil.model.digest import Digest, DigestDelivery
+from pgvigil.model.digest import Digest, Storm
 from pgvigil.model.incident import Incident
 
 OK = "ok"
@@ -27,6 +27,7 @@ _LEVELS = {
     "digest_adopted": "info",
     "digest_failed": "warning",
     "digest_given_up": "warning",
+    "storm_over": "info",
     "delivery_failed": "warning",
     "sink_misconfigured": "error",
     "sink_recovered": "info",
@@ -143,17 +144,21 @@ class Record:
         self._adopted += 1
         self._say("digest_adopted", digest=digest.id)
 
-    def digest_given_up(self, row: DigestDelivery, why: str) -> None:
+    def digest_given_up(self, digest_id: int, why: str) -> None:
         """All of it is said one by one."""
-        self._say("digest_given_up", digest=row.id, error=why)
+        self._say("digest_given_up", digest=digest_id, error=why)
+
+    def storm_over(self, storm: Storm, end: str) -> None:
+        """Its message is edited no more."""
+        self._say("storm_over", digest=storm.digest_id, incidents=len(storm.roster), end=end)
 
     def failed(self, row: Delivery, what: str, error: DeliveryError) -> None:
         """A set-up that people must mend is said once, until it works again."""
         incident = f"INC-{row.incident_id}"
         self._failure("delivery_failed", error, incident=incident, act=what, attempts=row.attempts + 1)
 
-    def digest_failed(self, row: DigestDelivery, error: DeliveryError) -> None:
-        self._failure("digest_failed", error, digest=row.id, attempts=row.attempts + 1)
+    def digest_failed(self, digest_id: int, attempts: int, error: DeliveryError) -> None:
+        self._failure("digest_failed", error, digest=digest_id, attempts=attempts + 1)
 
     def _failure(self, event: str, error: DeliveryError, **fields: Any) -> None:
         if error.kind in _OUTAGE:

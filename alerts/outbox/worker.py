@@ -146,7 +146,7 @@ class OutboxWorker:
         try:
             self._follow()
             if not self._over:
-                self._courier.check()
+                self._courier.checkup.look()
             while not self._over:
                 self._wake.clear()
                 self._sleep(self._step())
@@ -180,8 +180,8 @@ class OutboxWorker:
         except StoreError as error:
             self._record.store_failed(error)
             return self._limits.store_retry_s
-        if wait_s != 0 and not self._stop.is_set() and self._courier.check_in_s == 0:
-            self._courier.check()
+        if wait_s != 0 and not self._stop.is_set() and self._courier.checkup.in_s == 0:
+            self._courier.checkup.look()
         return wait_s
 
     def _sleep(self, wait_s: float | None) -> None:
@@ -192,7 +192,7 @@ class OutboxWorker:
         if wait_s == 0:
             return
         self._idle = True
-        check_s = self._courier.check_in_s
+        check_s = self._courier.checkup.in_s
         self._wake.wait(check_s if wait_s is None else min(wait_s, check_s))
         self._idle = False
 

@@ -36,6 +36,10 @@ class Blind:
         """See `Sink.tell`: each incident is said singly."""
         raise DeliveryError(DeliveryFailure.REJECTED, "the destination takes no digests")
 
+    def retell(self, digest: Digest, remote: Mapping[str, str]) -> None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.retell`: nothing that was told can be edited."""
+        raise DeliveryError(DeliveryFailure.REJECTED, "the destination takes no digests that are edited")
+
     def check(self) -> tuple[Problem, ...]:
         """See `Sink.check`: nothing can be seen without sending."""
         return ()

@@ -77,6 +77,22 @@ class DaemonSettings(Section):
         alias="digest_after",
         description="A start after a pause of at least this says what happened in one message; 0s never.",
     )
+    storm_at: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="So many incidents that begin within storm_within are one message of a destination; 0 never.",
+    )
+    storm_within_s: DurationS = Field(
+        60.0, alias="storm_within", ge=1, le=600, description="The time in which they are counted."
+    )
+    storm_quiet_s: DurationS = Field(
+        300.0,
+        alias="storm_quiet",
+        ge=1,
+        le=3600,
+        description="With fewer than two incidents beginning in it a storm is over, and what still fires is told by itself.",
+    )
     heartbeat_url: WebUrl = Field(
         Url(""),
         description="A dead man's switch that gets a POST while pgvigil can see and tell; it raises the alarm without.",

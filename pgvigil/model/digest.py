@@ -1,7 +1,7 @@
 """Many things said in one message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -32,11 +32,18 @@ class Section:
         return len(self.lines) + self.more
 
 
+class DigestCause(StrEnum):
+    """Why many things are to be said at once."""
+
+    PAUSE = "pause"  # nobody looked for a while
+    STORM = "storm"  # too many began within a short time
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """One message about what happened from `since` to `until`. `part` rises when it goes on in another message.
 
-    `mention` is the union of those of the incidents in it that must be heard.
+    `mention` is the union of those of the incidents in it that must be heard; `footer` says what this message is.
     """
 
     id: int
@@ -46,6 +53,8 @@ class Digest:
     until: datetime
     sections: tuple[Section, ...] = ()
     mention: str = ""
+    footer: str = ""
+    cause: DigestCause = DigestCause.PAUSE
 
     @property
     def key(self) -> str:
@@ -82,6 +91,7 @@ class DigestDelivery:
     since: datetime
     until: datetime
     settle_by: datetime
+    cause: DigestCause = DigestCause.PAUSE
     part: int = 1
     status: DigestStatus = DigestStatus.WAITING
     act_at: datetime | None = None
@@ -89,3 +99,25 @@ class DigestDelivery:
     attempts: int = 0
     not_before: datetime | None = None
     last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """A digest that was told, and goes on for as long as many incidents begin at a sink.
+
+    `remote` is the handle of its message, empty where nothing can be edited; `roster` is what was last told of which
+    incident, `told_at` when.
+    """
+
+    sink: str
+    digest_id: int
+    part: int
+    since: datetime
+    told_at: datetime
+    remote: Mapping[str, str] = field(default_factory=dict)
+    roster: tuple[Sight, ...] = ()
+
+    def joined(self, told: tuple[Sight, ...], at: datetime) -> "Storm":
+        """The same after `told` was told as well."""
+        latest = {sight.incident_id: sight for sight in (*self.roster, *told)}
+        return replace(self, roster=tuple(latest.values()), told_at=at)

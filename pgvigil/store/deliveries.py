@@ -124,13 +124,11 @@ class Deliveries:
         )
         return self._database.read(lambda connection: delivery_rows(connection, query))
 
-    def next_at(self, sink: str) -> datetime | None:
-        """When the next of the waiting rows may be tried; None when none waits for a time."""
+    def next_at(self, sink: str, now: datetime) -> datetime | None:
+        """When the next of the rows may be tried that wait for a time after `now`; None when there is none."""
         query = (
             select(DELIVERY)
-            .where(
-                DELIVERY.c.sink == sink, DELIVERY.c.status.in_(_WAITING), DELIVERY.c.not_before.is_not(None)
-            )
+            .where(DELIVERY.c.sink == sink, DELIVERY.c.status.in_(_WAITING), DELIVERY.c.not_before > now)
             .order_by(DELIVERY.c.not_before)
             .limit(1)
         )

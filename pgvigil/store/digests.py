@@ -1,4 +1,6 @@
-"""What each sink is still to hear in one message. The daemon opens them at its start; the outbox does the rest."""
+"""What each sink is still to hear in one message. The daemon opens them at its start, the outbox those of storms and
+does the rest.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -20,12 +22,13 @@ from sqlalchemy import (
 )
 
 from pgvigil.model.delivery import Delivery, DeliveryStatus
-from pgvigil.model.digest import DigestDelivery, DigestStatus
+from pgvigil.model.digest import DigestCause, DigestDelivery, DigestStatus, Storm
 from pgvigil.model.incident import Incident, State
 from pgvigil.store.database import Database
 from pgvigil.store.deliveries import DELIVERY, change
 from pgvigil.store.incidents import INCIDENT, matching
-from pgvigil.store.schema import DIGEST_STATUS, METADATA, STAMP, TEXT, TOLD
+from pgvigil.store.schema import DIGEST_CAUSE, DIGEST_STATUS, METADATA, STAMP, TEXT, TOLD
+from pgvigil.store.storms import STORM, put_storm
 
 DIGEST = Table(
     "digest",
@@ -42,6 +45,7 @@ DIGEST = Table(
     Column("attempts", Integer, nullable=False),
     Column("not_before", STAMP),
     Column("last_error", TEXT, nullable=False),
+    Column("cause", DIGEST_CAUSE, nullable=False, server_default=DigestCause.PAUSE.value),
     UniqueConstraint("sink", name="digest_sink"),
     sqlite_autoincrement=True,  # an id is never given again: reconciliation looks for it
 )
@@ -65,10 +69,18 @@ class Digests:
         """After a pause each of `sinks` is to hear of it. What was still to be said of an earlier one joins in."""
         self._database.write(lambda connection: _open(connection, sinks, since, until, settle_by))
 
+    def add(self, digest: DigestDelivery) -> None:
+        """One more to be told, unless the sink has one; it is given an id where that is 0."""
+        self._database.write(lambda connection: _add(connection, digest))
+
     def retain(self, sinks: Collection[str]) -> None:
-        """Forget those of sinks that are no longer there."""
-        gone = delete(DIGEST).where(DIGEST.c.sink.not_in(sinks))
-        self._database.write(lambda connection: connection.execute(gone))
+        """Forget those of sinks that are no longer there, and their storms."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(DIGEST).where(DIGEST.c.sink.not_in(sinks)))
+            connection.execute(delete(STORM).where(STORM.c.sink.not_in(sinks)))
+
+        self._database.write(work)
 
     def get(self, sink: str) -> DigestDelivery | None:
         query = select(DIGEST).where(DIGEST.c.sink == sink)
@@ -102,12 +114,17 @@ class Digests:
         changes: Mapping[int, Callable[[Delivery], Delivery]],
         *,
         goes_on: DigestDelivery | None = None,
+        storm: Storm | None = None,
     ) -> None:
-        """It is said, or given up: in one go it ends, or becomes `goes_on`, and each row named is changed."""
+        """It is said, or given up: in one go it ends, or becomes `goes_on`, each row named is changed, and its storm is
+        as it was told.
+        """
 
         def work(connection: Connection) -> None:
             for incident_id, done in changes.items():
                 change(connection, incident_id, digest.sink, done)
+            if storm is not None:
+                put_storm(connection, storm)
             if goes_on is None:
                 connection.execute(delete(DIGEST).where(DIGEST.c.id == digest.id))
             else:
@@ -127,10 +144,18 @@ def _open(
     for sink in sinks:
         earlier = known.get(sink)
         if earlier is not None:
-            _put(connection, replace(earlier, until=until, settle_by=settle_by))
+            later = replace(earlier, until=until, settle_by=settle_by, cause=DigestCause.PAUSE)
+            _put(connection, later)
         else:
             fresh = DigestDelivery(id=0, sink=sink, since=since, until=until, settle_by=settle_by)
             connection.execute(insert(DIGEST).values(_values(fresh)))
+
+
+def _add(connection: Connection, digest: DigestDelivery) -> None:
+    taken = select(DIGEST.c.id).where(DIGEST.c.sink == digest.sink)
+    if connection.execute(taken).first() is None:
+        given = {"id": digest.id} if digest.id else {}
+        connection.execute(insert(DIGEST).values(_values(digest) | given))
 
 
 def _standing(connection: Connection, sink: str) -> list[tuple[Incident, Delivery]]:

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from pgvigil.model.action import ActionKind, Door
 from pgvigil.model.delivery import DeliveryStatus
-from pgvigil.model.digest import DigestStatus
+from pgvigil.model.digest import DigestCause, DigestStatus
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from pgvigil.store import codec
@@ -17,7 +17,7 @@ from pgvigil.store import codec
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0016"  # what this program reads and writes; the newest file of the migrations
+REVISION = "0017"  # what this program reads and writes; the newest file of the migrations
 
 METADATA = MetaData()
 
@@ -52,6 +52,7 @@ STATUS = Coded(Text(), str, DeliveryStatus)
 ACTION_KIND = Coded(Text(), str, ActionKind)
 DOOR = Coded(Text(), str, Door)
 DIGEST_STATUS = Coded(Text(), str, DigestStatus)
+DIGEST_CAUSE = Coded(Text(), str, DigestCause)
 EVIDENCE = Coded(Text(), codec.evidence_json, codec.evidence_of)
 STEPS = Coded(Text(), codec.steps_json, codec.steps_of)
 KEYS = Coded(Text(), codec.keys_json, codec.keys_of)

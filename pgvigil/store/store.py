@@ -21,6 +21,7 @@ from pgvigil.store.samples import Samples
 from pgvigil.store.silences import Silences
 from pgvigil.store.starting import opened
 from pgvigil.store.state import StateValues
+from pgvigil.store.storms import Storms
 from pgvigil.store.texts import Texts
 
 _PROBE_AFTER_S = 5.0
@@ -37,6 +38,7 @@ class Store:
     incidents: Incidents
     deliveries: Deliveries
     digests: Digests
+    storms: Storms
     texts: Texts
     history: Histories
     silences: Silences
@@ -95,6 +97,7 @@ class Store:
             incidents=Incidents(database),
             deliveries=Deliveries(database),
             digests=Digests(database),
+            storms=Storms(database),
             texts=texts,
             history=history,
             silences=Silences(database),

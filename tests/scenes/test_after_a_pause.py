@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
 
-import psycopg
 import pytest
 
 from daemon.demo import fake_slack_faults as faults
@@ -20,7 +17,7 @@ from pgvigil.model.incident import Transition
 from pgvigil.store import Store
 from tests.support import oncall
 from tests.support.daemons import RunningDaemon, running_daemon
-from tests.support.locks import StagedSession, idle_in_transaction
+from tests.support.idlers import Sessions
 from tests.support.polling import poll
 from tests.support.servers import Database
 
@@ -41,40 +38,6 @@ def daemon(database: Database, slack: FakeSlack, tmp_path: Path) -> Iterator[Run
         yield running
 
 
-class Sessions:
-    """Sessions that sit in a transaction, each an incident, by name."""
-
-    def __init__(self, database: Database) -> None:
-        self._dsn = database.dsn()
-        self._stack = ExitStack()
-        self._open: dict[str, StagedSession] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stack.close()
-
-    def begin(self, *names: str) -> None:
-        for name in names:
-            staged = idle_in_transaction(self._dsn, "SELECT 1", application_name=name)
-            self._open[name] = self._stack.enter_context(staged)
-
-    def wait_long_enough(self) -> None:
-        """Until each has been idle for longer than the rule's threshold of a second."""
-        idle = "SELECT bool_and(now() - state_change > '1.1s') FROM pg_stat_activity WHERE pid = ANY(%s)"
-        pids = [session.pid for session in self._open.values() if not session.connection.closed]
-        with psycopg.connect(self._dsn, autocommit=True) as observer:
-            poll(lambda: observer.execute(idle, [pids]).fetchone() == (True,), 10)
-
-    def end(self, name: str) -> None:
-        self._open[name].connection.rollback()
-
-    def subject(self, name: str) -> str:
-        """The pid: a summary names it."""
-        return f"pid {self._open[name].pid}"
-
-
 @pytest.fixture
 def sessions(database: Database) -> Iterator[Sessions]:
     with Sessions(database) as staged:
@@ -92,10 +55,6 @@ def away(daemon: RunningDaemon, for_s: float = 7800.0) -> None:
             store.incidents.commit([Transition("refreshed", was, older)])
     finally:
         store.close()
-
-
-def digests(slack: FakeSlack) -> list[Message]:
-    return [root for root in slack.roots() if root["metadata"]["event_type"] == "pgvigil_digest"]
 
 
 def settled(daemon: RunningDaemon) -> None:
@@ -129,8 +88,8 @@ def before_the_pause(daemon: RunningDaemon, sessions: Sessions, slack: FakeSlack
 
 def judge(daemon: RunningDaemon, sessions: Sessions, slack: FakeSlack) -> Message:
     """One more message in the channel; each new one below it; the one that is over says so."""
-    poll(lambda: digests(slack), 30, message="the digest is there")
-    (digest,) = digests(slack)
+    poll(lambda: oncall.digests(slack), 30, message="the digest is there")
+    (digest,) = oncall.digests(slack)
     poll(lambda: len(slack.replies(digest["ts"])) == 3, 30, message="each new one stands in its thread")
     settled(daemon)
     assert len(slack.roots()) == 3
@@ -170,7 +129,7 @@ def test_a_pause_is_one_message_and_its_thread_goes_on(
         own, heard = (as_text(reply) for reply in thread if sessions.subject(name) in as_text(reply))
         assert "✅ Resolved" in own
         assert "✅ Resolved" in heard
-    assert len(digests(slack)) == 1
+    assert len(oncall.digests(slack)) == 1
 
 
 def test_a_short_restart_says_no_more_than_it_must(
@@ -187,7 +146,7 @@ def test_a_short_restart_says_no_more_than_it_must(
     poll(lambda: len(slack.roots()) == 3, 30)
     resolved(daemon, sessions, "over")
     settled(daemon)
-    assert digests(slack) == []
+    assert oncall.digests(slack) == []
 
 
 def test_after_a_pause_with_one_thing_to_say_it_is_said_as_ever(
@@ -202,7 +161,7 @@ def test_after_a_pause_with_one_thing_to_say_it_is_said_as_ever(
     daemon.start_again()
     poll(lambda: len(slack.roots()) == 2, 30)
     settled(daemon)
-    assert digests(slack) == []
+    assert oncall.digests(slack) == []
     assert mentions(slack.roots()[1]) == ("<!subteam^S1>",)
 
 
@@ -241,4 +200,4 @@ def test_where_slack_refuses_the_digest_each_is_told_by_itself(
     poll(lambda: len(slack.roots()) == 5, 40, message="three new ones in the channel")
     resolved(daemon, sessions, "over")
     settled(daemon)
-    assert digests(slack) == []
+    assert oncall.digests(slack) == []

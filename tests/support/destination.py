@@ -65,6 +65,11 @@ class Message:
         return self.before or (self.state, self.level)
 
 
+def _told_by(digest: Digest) -> dict[int, tuple[State, Level]]:
+    lines = [line.incident for section in digest.sections for line in section.lines]
+    return {incident.id: (incident.state, incident.severity) for incident in lines}
+
+
 @dataclass
 class Destination:
     """A `Sink`. `faults` are taken one a call: a DeliveryFailure; "arrived" (it did, and no answer came);
@@ -97,6 +102,19 @@ class Destination:
         self.calls.append("digest")
         return self._call(lambda: self._announce(digest, possible_duplicate_of))
 
+    def retell(self, digest: Digest, remote: Mapping[str, str]) -> None:
+        self.calls.append("digest edit")
+        self._call(lambda: self._amend(digest, remote))
+
+    def _amend(self, digest: Digest, remote: Mapping[str, str]) -> Mapping[str, str]:
+        for message in self.messages:
+            if message.ts == remote.get("ts") and not message.deleted:
+                message.tells = _told_by(digest)
+                message.cut = {section.title: section.more for section in digest.sections if section.more}
+                self.digests.append(digest)
+                return remote
+        raise DeliveryError(DeliveryFailure.GONE, "message_not_found")
+
     def _call(self, do: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, DeliveryFailure):
@@ -124,7 +142,7 @@ class Destination:
                 version=0,
                 state=State.FIRING,
                 level=worst,
-                tells={line.incident.id: (line.incident.state, line.incident.severity) for line in lines},
+                tells=_told_by(digest),
                 cut={section.title: section.more for section in digest.sections if section.more},
                 marked=marked,
             )

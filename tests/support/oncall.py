@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from daemon.demo.fake_slack import FakeSlack
+from daemon.demo.fake_slack_workspace import Message
 from daemon.http.tokens import hash_of
 from tests.support.servers import Database
 
@@ -51,3 +52,8 @@ name = "ana"
 sha256 = "{hash_of(TOKEN)}"
 may = {json.dumps(may)}
 """
+
+
+def digests(slack: FakeSlack) -> list[Message]:
+    """The messages in the channel that tell of many incidents."""
+    return [root for root in slack.roots() if root["metadata"]["event_type"] == "pgvigil_digest"]

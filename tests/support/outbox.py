@@ -29,6 +29,7 @@ class Rig:
     interrupt: Callable[[float], None] = lambda _seconds: None
     settled: bool = True
     refresh_s: float | None = None
+    storm_at: int = 10
     muted: Muted = never
 
     def __post_init__(self) -> None:
@@ -42,7 +43,7 @@ class Rig:
             self.sink,
             self.store,
             self.clock,
-            replace(LIMITS, refresh_s=self.refresh_s),
+            replace(LIMITS, refresh_s=self.refresh_s, storm_at=self.storm_at),
             record=self.record,
             pause=self._pause,
             settled=lambda: self.settled,

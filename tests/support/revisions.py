@@ -5,6 +5,7 @@ import sqlite3
 
 def undo_0004(store: sqlite3.Connection) -> None:
     """What people do to incidents was not kept, nor were silences, markers and readings, nor what routes say of time."""
+    undo_0017(store)
     store.execute("DROP TABLE sample_block")
     undo_0016(store)
     undo_0010(store)
@@ -33,3 +34,9 @@ def undo_0016(store: sqlite3.Connection) -> None:
     """An incident did not say who keeps it quiet."""
     for column in ("silencer", "silenced_until"):
         store.execute(f"ALTER TABLE incident DROP COLUMN {column}")
+
+
+def undo_0017(store: sqlite3.Connection) -> None:
+    """A digest was of a pause, and was over once it was told."""
+    store.execute("DROP TABLE storm")
+    store.execute("ALTER TABLE digest DROP COLUMN cause")

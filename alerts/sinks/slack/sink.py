@@ -114,22 +114,47 @@ class SlackSink:
         """See `Sink.tell`."""
         address = {"channel": self._channel_id or self._named} | _ALWAYS
 
-        def attempt(tier: Tier) -> Mapping[str, Any]:
-            message = render_digest(
-                digest,
-                public_url=self._public_url,
-                workspace_url=self._workspace_url,
-                tier=tier,
-                possible_duplicate_of=possible_duplicate_of,
-            )
+        def post(message: Mapping[str, Any]) -> Mapping[str, Any]:
             given = {key: value for key, value in message.items() if value}
             return self._api.call("chat.postMessage", address | given, creates=True)
 
         try:
-            answer = self._tiers.send(-digest.id, attempt)
+            answer = self._digested(digest, post, possible_duplicate_of)
         except RefusedError as refused:
             raise self._failure(refused, address) from None
         return self._posted(answer)
+
+    def retell(self, digest: Digest, remote: Mapping[str, str]) -> None:
+        """See `Sink.retell`."""
+
+        def edit(message: Mapping[str, Any]) -> Mapping[str, Any]:
+            return self._api.call("chat.update", {**remote, **message}, creates=False)
+
+        try:
+            self._digested(digest, edit)
+        except RefusedError as refused:
+            raise self._failure(refused, remote, creates=False) from None
+
+    def _digested(
+        self,
+        digest: Digest,
+        send: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        possible_duplicate_of: datetime | None = None,
+    ) -> Mapping[str, Any]:
+        """What Slack answers to `send`, in the fullest form that it takes."""
+
+        def attempt(tier: Tier) -> Mapping[str, Any]:
+            return send(
+                render_digest(
+                    digest,
+                    public_url=self._public_url,
+                    workspace_url=self._workspace_url,
+                    tier=tier,
+                    possible_duplicate_of=possible_duplicate_of,
+                )
+            )
+
+        return self._tiers.send(-digest.id, attempt)
 
     def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:
         """See `Sink.find_digest`."""

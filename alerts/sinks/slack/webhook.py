@@ -104,6 +104,10 @@ class WebhookSink:
         except RefusedError as refused:
             raise refused.as_delivery(creates=True) from None
 
+    def retell(self, digest: Digest, remote: Mapping[str, str]) -> None:  # noqa: ARG002 - the protocol names them
+        """See `Sink.retell`: there is no way."""
+        raise DeliveryError(DeliveryFailure.REJECTED, "what was told cannot be edited")
+
     def find_digest(self, digest: Digest, told_at: datetime) -> Mapping[str, str] | None:  # noqa: ARG002 - the protocol names them
         """See `Sink.find_digest`: there is no way."""
         raise CannotLookError(_BLIND)

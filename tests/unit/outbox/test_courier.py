@@ -157,6 +157,8 @@ def test_a_content_that_is_refused_waits_for_the_next_version(rig: Rig) -> None:
 
 def test_a_destination_that_people_must_mend_is_said_once_and_tried_slowly(rig: Rig) -> None:
     """One call at a time, however much is waiting; and all of it goes out when it works again."""
+    rig.storm_at = 0
+    rig.restart()
     rig.sink.faults.extend([DeliveryFailure.MISCONFIGURED] * 6)
     for number in range(10):
         rig.commit(subject=str(number))

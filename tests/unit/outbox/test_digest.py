@@ -27,6 +27,7 @@ def test_a_pause_is_one_message_and_its_thread(rig: Rig) -> None:
     assert rig.sink.in_channel == ["1:1:post", "2:1:post", "3:1:post", DIGEST_1]
     assert sections(rig) == {"New": [4, 5], "Still firing": [1, 3], "Resolved meanwhile": [2]}
     assert rig.sink.digests[0].mention == "<@U1> <@U2>"
+    assert rig.sink.digests[0].footer == "From 2026-11-22 20:00Z to 2026-11-22 22:00Z nobody looked."
     assert rig.sink.calls[3:] == ["digest", "post", "post", "edit", "edit"]
     assert [root.state for root in rig.sink.roots] == [FIRING, RESOLVED, FIRING, FIRING, FIRING]
     assert rig.sink.replies == []

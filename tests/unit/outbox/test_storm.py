@@ -50,6 +50,16 @@ class Mortal(Destination):
             raise ProcessDiesError
         return handle
 
+    def retell(self, digest: Digest, remote: Any) -> None:
+        fault = self.faults[0] if self.faults else None
+        if fault in ("dies before", "dies after"):
+            self.faults.popleft()
+        if fault == "dies before":
+            raise ProcessDiesError
+        super().retell(digest, remote)
+        if fault == "dies after":
+            raise ProcessDiesError
+
     def tell(self, digest: Digest, *, possible_duplicate_of: datetime | None = None) -> Any:
         fault = self.faults[0] if self.faults else None
         if fault in ("dies before", "dies after"):
@@ -84,6 +94,9 @@ WRITES = [
     ("digests", "put"),
     ("digests", "finish"),
     ("digests", "interrupted"),
+    ("digests", "add"),
+    ("storms", "put"),
+    ("storms", "end"),
 ]
 
 
@@ -92,7 +105,9 @@ class Storm:
         self.random = random.Random(seed)
         can_edit, can_reply, can_look = able
         self.sink = Mortal(can_edit=can_edit, can_reply=can_reply, can_look=can_look)
-        self.rig = Rig(store, self.sink)
+        self.rig = Rig(
+            store, self.sink, storm_at=3 if seed % 2 else 10
+        )  # many things within a minute, or not
         self.incidents: dict[int, Incident] = {}
         self.deleted: Counter[int] = Counter()
         self.most = 4  # incidents
@@ -115,7 +130,10 @@ class Storm:
     def change(self) -> None:
         if len(self.incidents) < self.most and self.random.random() < 0.4:
             level = self.random.choice(LEVELS)
-            fired = self.rig.commit(subject=str(len(self.incidents)), severity=level, peak=level)
+            now = self.rig.clock().utc
+            fired = self.rig.commit(
+                subject=str(len(self.incidents)), severity=level, peak=level, pending_since=now, fired_at=now
+            )
         elif self.incidents:
             fired = self.rig.commit(
                 before := self.random.choice(list(self.incidents.values())), **self.news(before)
@@ -216,7 +234,8 @@ def judge_digests(storm: Storm) -> None:
 
 
 def store_is_done(storm: Storm) -> bool:
-    return storm.rig.store.digests.get("oncall") is None
+    store = storm.rig.store
+    return store.digests.get("oncall") is None and store.storms.get("oncall") is None
 
 
 def judge_duplicates(storm: Storm, mine: list[Message]) -> None:

@@ -102,6 +102,7 @@ def digest() -> Digest:
         title="pgvigil was away for 2h",
         since=BEGAN,
         until=NOW,
+        footer="From 2026-11-22 20:08Z to 2026-11-22 20:14Z nobody looked.",
         sections=(
             Section("New", lines),
             Section("Resolved meanwhile", (Line(incident=resolved(id=411)),), 2),

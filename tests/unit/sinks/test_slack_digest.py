@@ -26,7 +26,7 @@ from pgvigil.model.delivery import (
     DeliveryFailure,
     Told,
 )
-from pgvigil.model.digest import Digest, Line, Section
+from pgvigil.model.digest import Digest, DigestCause, Line, Section
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
 from tests.unit.sinks.samples import BEGAN, MENTION, NOW, act, delivery, pile_up, resolved
@@ -46,6 +46,7 @@ def digest(*sections: Section, **changes: Any) -> Digest:
         title="pgvigil was away for 2h06m",
         since=SINCE,
         until=UNTIL,
+        footer="From 2026-11-22 18:08Z to 2026-11-22 20:14Z nobody looked.",
         sections=sections
         or (
             Section("New", (line(413),)),
@@ -227,6 +228,41 @@ def test_the_workspaces_address_is_learned_at_the_start(slack: FakeSlack, sink: 
     sink.check()
     sink.tell(digest())
     assert links(slack.roots()[0]) == ("<https://fake.slack.com/archives/C1/p1700000000000100>",)
+
+
+def retold(title: str = "Alert storm: 36 incidents on 2 targets in 3m, 30 still firing") -> Digest:
+    """The same as it is later, in a storm."""
+    return replace(digest(Section("Still firing", (line(413),), 29)), title=title, cause=DigestCause.STORM)
+
+
+def test_of_a_storm_the_message_is_edited_in_place_and_nobody_is_called(
+    slack: FakeSlack, sink: SlackSink
+) -> None:
+    handle = sink.tell(digest())
+    sink.retell(retold(), handle)
+    [root] = slack.roots()
+    text = as_text(root)
+    assert text.startswith("🌩 Alert storm: 36 incidents on 2 targets in 3m, 30 still firing")
+    assert "not looked at again yet" not in text
+    assert "resolved meanwhile" not in text.lower()
+    assert root["edited"]
+
+
+def test_an_edit_that_is_refused_falls_back_to_a_simpler_form(slack: FakeSlack, sink: SlackSink) -> None:
+    handle = sink.tell(digest())
+    slack.inject("chat.update", faults.api_error("invalid_blocks"), times=2)
+    sink.retell(retold(), handle)
+    [root] = slack.roots()
+    assert root["blocks"] == [], "the blocks of before would say what is no longer so"
+    assert "30 still firing" in as_text(root)
+
+
+def test_the_edit_of_a_message_that_people_deleted_says_so(slack: FakeSlack, sink: SlackSink) -> None:
+    handle = sink.tell(digest())
+    slack.delete_as_human(handle["ts"])
+    with pytest.raises(DeliveryError) as caught:
+        sink.retell(retold(), handle)
+    assert caught.value.kind is DeliveryFailure.GONE
 
 
 def test_a_webhook_posts_it_and_cannot_look(slack: FakeSlack, webhook: WebhookSink) -> None:

@@ -211,11 +211,12 @@ def test_only_what_may_be_tried_now_is_due(store: Store) -> None:
     due = store.deliveries.due
     assert [each.incident_id for each in due("oncall", T0, 10)] == [5, 6]
     assert [each.incident_id for each in due("oncall", LATER, 10)] == [1, 5, 6]
-    assert store.deliveries.next_at("oncall") == LATER
-    assert store.deliveries.next_at("mail") is None
+    assert store.deliveries.next_at("oncall", T0) == LATER
+    assert store.deliveries.next_at("oncall", LATER + timedelta(hours=1)) is None
+    assert store.deliveries.next_at("mail", T0) is None
     assert store.deliveries.release("oncall") == 2
     assert [each.incident_id for each in due("oncall", T0, 10)] == [1, 4, 5, 6]
-    assert store.deliveries.next_at("oncall") is None
+    assert store.deliveries.next_at("oncall", T0) is None
 
 
 def test_what_was_being_sent_when_the_process_ended_is_ambiguous(store: Store) -> None:
