@@ -17,6 +17,7 @@ from alerts.correlate import Family, family
 from alerts.elsewhere import Elsewhere
 from alerts.evaluation import Evaluation, Silenced, no_silence
 from alerts.markers import Near, nothing_near
+from alerts.noticed import NearOfRule, nothing_noticed
 from alerts.relations import Relations
 from alerts.routes import Recipient
 from alerts.timers import REOPEN_WITHIN_S
@@ -107,6 +108,7 @@ class Engine:
         silenced: Silenced = no_silence,
         *,
         near: Near = nothing_near,
+        noticed: NearOfRule = nothing_noticed,
         relations: Callable[[], Relations] = Relations,
     ) -> None:
         self._target = target
@@ -116,6 +118,7 @@ class Engine:
         self._on_commit = on_commit
         self._silenced = silenced
         self._near = near
+        self._noticed = noticed
         self._relations = relations
         self._elsewhere = elsewhere or Elsewhere()
         self._lock = threading.Lock()
@@ -265,6 +268,7 @@ class Engine:
             elsewhere=self._elsewhere.beyond(self._target),
             silenced=self._silenced,
             near=self._near,
+            noticed=self._noticed,
             heard_by=lambda incident: _sinks(self._route(incident)),
             relations=self._relations(),
         )

@@ -14,6 +14,7 @@ from alerts.lifecycle import gone, step
 from alerts.markers import Near, nothing_near
 from alerts.marks import attend, silence, suppress, unsuppress
 from alerts.notes import Notes
+from alerts.noticed import NearOfRule, nothing_noticed
 from alerts.relations import NO_RELATIONS, Relations
 from alerts.timers import Policy
 from alerts.tracked import Absent, Labels, NotCovered, Observation, Outcome, Seen, Tracked
@@ -63,6 +64,7 @@ class Evaluation:
         elsewhere: Sequence[Incident] = (),
         silenced: Silenced = no_silence,
         near: Near = nothing_near,
+        noticed: NearOfRule = nothing_noticed,
         heard_by: HeardBy = all_alike,
         relations: Relations = NO_RELATIONS,
     ) -> None:
@@ -70,6 +72,7 @@ class Evaluation:
         self._kin = Kinship(rules, relations, heard_by).of
         self._relations = relations
         self._near = near
+        self._noticed = noticed
         self._expects_others = False
         self.draft = Draft(book)
         since = moment.utc - timedelta(seconds=AFTERMATH_S)
@@ -230,7 +233,8 @@ class Evaluation:
     def _cause(self, finding: Finding, since: datetime) -> str:
         """What was done shortly before comes first: it is what people ask, and a long cause is cut at its end."""
         described = {**dict(self._labels), "target": self._target, "database": finding.database or ""}
-        return f"{self._near(described, since)} {finding.evidence.cause}".strip()
+        near = (self._near(described, since), self._noticed(finding.rule, since))
+        return " ".join(filter(None, (*near, finding.evidence.cause)))
 
     def _not_found(self, rule: str, judgement: Judgement, findings: Mapping[str, Finding]) -> None:
         scope = judgement.scope

@@ -8,6 +8,7 @@ from alerts.render import duplicate, lasted, place_of, symbol_of, title_of
 from pgvigil.model.digest import Digest, DigestCause, Line
 from pgvigil.model.incident import Incident, State
 from pgvigil.text import one_line
+from pgvigil.units import format_duration
 
 _LINE_LIMIT = 300  # characters of an incident's summary, or of what is not known of it
 
@@ -93,9 +94,14 @@ def _parts(line: Line, incident: Incident, digest: Digest) -> tuple[str, ...]:
     if incident.state is State.UNKNOWN:
         because = one_line(incident.reason[: 4 * _LINE_LIMIT], 100)
         told = f"cannot tell ({because}), was {told}" if because else f"cannot tell, was {told}"
-    waits = digest.cause is DigestCause.PAUSE and incident.evaluated_at < digest.until
-    unseen = "not looked at again yet" if waits else f"for {lasted(incident)}"
-    return (head, line.note, unseen, told)
+    return (head, line.note, _how_long(incident, digest), told)
+
+
+def _how_long(incident: Incident, digest: Digest) -> str:
+    if digest.cause is DigestCause.STORM:
+        began = incident.fired_at or incident.pending_since
+        return f"for {format_duration(max((digest.until - began).total_seconds(), 0.0))}"
+    return "not looked at again yet" if incident.evaluated_at < digest.until else f"for {lasted(incident)}"
 
 
 def _summary(incident: Incident) -> str:

@@ -98,7 +98,7 @@ def read(reader: Reader) -> ClusterReading:
 
 
 def _journal(reading: ClusterReading) -> dict[str, str]:
-    told = {"role": reading.role}
+    told = {"role": reading.role, "started_at": reading.started_at.isoformat()}
     if reading.timeline is not None:
         told["timeline"] = str(reading.timeline)
     if reading.system_identifier is not None:

@@ -13,6 +13,7 @@ from alerts.elsewhere import Elsewhere
 from alerts.engine import Engine
 from alerts.evaluation import Silenced
 from alerts.markers import Near
+from alerts.noticed import Noticing
 from alerts.relations import Relations
 from alerts.routes import Recipient
 from alerts.sink_failing import OWN
@@ -177,7 +178,7 @@ class Fleet:
         """Incidents of targets that the configuration no longer has cannot be judged by anyone."""
         stored = {incident.target for incident in self._grounds.store.incidents.open()}
         for name in sorted(stored - self.watched.keys() - {OWN}):
-            engine = self._engine(name, {}, {})
+            engine = self._engine(name, {}, {}, Memory())
             engine.retire()
             engine.load(self._grounds.now())
             self._grounds.owed.add(_debt(name), partial(self._caught_up, engine))
@@ -298,8 +299,9 @@ class Fleet:
         grounds, name = self._grounds, settings.name
         rules = rules_of(configuration, name)
         present = self.watched.get(name)
+        memory = grounds.memory(name) if present is None else present.pipeline.memory
         if present is None:
-            engine = self._engine(name, settings.labels, rules)
+            engine = self._engine(name, settings.labels, rules, memory)
             engine.load(grounds.now())
         else:
             engine = present.engine
@@ -318,7 +320,7 @@ class Fleet:
             engine=engine,
             recorder=recorder,
             statements=statements,
-            memory=grounds.memory(name) if present is None else present.pipeline.memory,
+            memory=memory,
             peers=partial(self._peers, name),
             disk_size_bytes=settings.disk_size_bytes,
             kind=settings.kind,
@@ -349,8 +351,11 @@ class Fleet:
             target=target,
         )
 
-    def _engine(self, name: str, labels: Mapping[str, str], rules: Mapping[str, BoundRule]) -> Engine:
+    def _engine(
+        self, name: str, labels: Mapping[str, str], rules: Mapping[str, BoundRule], memory: Memory
+    ) -> Engine:
         grounds = self._grounds
+        noticing = Noticing(lambda feed: memory.changes(feed, None), lambda: memory.revision)
         return Engine(
             name,
             labels,
@@ -361,6 +366,7 @@ class Fleet:
             self._elsewhere,
             silenced=grounds.silenced,
             near=grounds.near,
+            noticed=noticing.near,
             relations=grounds.relations,
         )
 

@@ -55,6 +55,7 @@ class Memory:
         self._count = 0
         self._known: dict[Place, tuple[datetime, Mapping[str, str]]] = {}
         self._changes: dict[Place, deque[Change]] = {}
+        self.revision = 0  # differs when changes do
         self._cluster: int | None = None
         self._read_at: dict[Place, datetime] = {}
         self._anew = False
@@ -120,6 +121,7 @@ class Memory:
             self._drop(lambda place: place.database in gone)
             for place in [place for place in self._changes if place.database in gone]:
                 del self._changes[place]
+            self.revision += 1
             self._fresh_changes = deque(
                 (each for each in self._fresh_changes if each.place.database not in gone), MOST_UNSAVED
             )
@@ -140,6 +142,7 @@ class Memory:
         }
         self._drop(lambda _place: True)
         self._changes.clear()
+        self.revision += 1
         self._fresh_changes.clear()
         self._gone_series.clear()
         self._known = dict(identities)
@@ -193,6 +196,7 @@ class Memory:
             after = min(before_at, at)  # the clock may have been set back
             change = Change(database=place.database, key=key, old=old, new=new, after=after, at=at)
             changes.append(change)
+            self.revision += 1
             self._fresh_changes.append(KeptChange(place, change))
         return True
 

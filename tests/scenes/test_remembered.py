@@ -14,7 +14,7 @@ from pgvigil.model.series import Point
 from pgvigil.scratch.server import ScratchServer
 from pgvigil.store import Store
 from pgvigil.track import Track
-from tests.support.daemons import Api, running_daemon
+from tests.support.daemons import running_daemon
 from tests.support.polling import poll
 from tests.support.servers import StartServer, installations
 
@@ -64,30 +64,17 @@ def deadlocks(directory: Path) -> Sequence[Point]:
     return list(Track.unpacked(found.points))
 
 
-def read(daemon: Api, collector: str, database: str | None = None, times: int = 1) -> None:
-    """Until it was read so often since now."""
-    for _ in range(times):
-        since = datetime.now(UTC)
-
-        def again(since: datetime = since) -> bool:
-            found = daemon.collector("shop", collector, database)
-            stamp = found and found["last_success_at"]
-            return bool(stamp) and datetime.fromisoformat(stamp) > since
-
-        poll(again, 20, message=f"{collector} is read", interval_s=0.1)
-
-
 def test_points_and_changes_survive_sigterm_and_kill(own_server: ScratchServer, tmp_path: Path) -> None:
     """What changes while pgvigil is down is told, with how long it was; a database that is dropped is forgotten."""
     run(own_server, "CREATE DATABASE crm")
     run(own_server, "CREATE SEQUENCE numbers", "SELECT nextval('numbers')", database="crm")
     with running_daemon(tmp_path, QUICK.format(dsn=own_server.dsn())) as daemon:
-        read(daemon, "settings")
-        read(daemon, "sequences", "crm")
+        daemon.read_again("shop", "settings")
+        daemon.read_again("shop", "sequences", "crm")
         set_memory(own_server, "7MB")
         poll(lambda: changes(tmp_path), 10, message="the change is written at once", interval_s=0.1)
         assert stored(tmp_path).series == []
-        read(daemon, "database_stats", times=2)
+        daemon.read_again("shop", "database_stats", times=2)
         remembered = daemon.metric("pgvigil_remembered_series ")
         assert daemon.stop() == 0
         assert len(stored(tmp_path).series) == remembered
@@ -107,7 +94,7 @@ def test_points_and_changes_survive_sigterm_and_kill(own_server: ScratchServer, 
         assert deadlocks(tmp_path) == first  # a crash costs what was read since the last writing
 
         daemon.start_again()
-        read(daemon, "database_stats")
+        daemon.read_again("shop", "database_stats")
         assert daemon.stop() == 0
         assert daemon.events("history_not_kept") == []
     points = deadlocks(tmp_path)
@@ -123,14 +110,14 @@ def test_another_server_under_the_same_name_begins_anew(start_server: StartServe
         pytest.skip("needs PostgreSQL in two versions")
     before, after = start_server(first), start_server(others[0])
     with running_daemon(tmp_path, QUICK.format(dsn=before.dsn())) as daemon:
-        read(daemon, "settings")
+        daemon.read_again("shop", "settings")
         set_memory(before, "7MB")
         poll(lambda: changes(tmp_path), 10, message="the change is written at once", interval_s=0.1)
-        read(daemon, "database_stats")
+        daemon.read_again("shop", "database_stats")
         began = datetime.now(UTC)
         daemon.reload(QUICK.format(dsn=after.dsn()))
-        read(daemon, "settings")
-        read(daemon, "database_stats")
+        daemon.read_again("shop", "settings")
+        daemon.read_again("shop", "database_stats")
         assert daemon.stop() == 0
     assert changes(tmp_path) == []
     assert deadlocks(tmp_path)[0].at >= began

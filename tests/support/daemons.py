@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ class Api:
         found: list[dict[str, Any]] = self.target(target)["collectors"]
         wanted = (collector, database)
         return next((one for one in found if (one["collector"], one["database"]) == wanted), None)
+
+    def read_again(self, target: str, collector: str, database: str | None = None, times: int = 1) -> None:
+        """Wait until it was read so often since now."""
+        for _ in range(times):
+            since = datetime.now(UTC)
+
+            def again(since: datetime = since) -> bool:
+                found = self.collector(target, collector, database)
+                stamp = found and found["last_success_at"]
+                return bool(stamp) and datetime.fromisoformat(stamp) > since
+
+            poll(again, 20, message=f"{collector} is read", interval_s=0.1)
 
     def metric(self, line_start: str) -> float | None:
         """The value of the first sample whose line starts so; None when there is none."""

@@ -8,6 +8,7 @@ from alerts.elsewhere import Elsewhere
 from alerts.engine import EVERYWHERE, Engine, Everywhere
 from alerts.evaluation import Silenced, no_silence
 from alerts.markers import Near, nothing_near
+from alerts.noticed import NearOfRule, nothing_noticed
 from alerts.relations import Relations
 from alerts.routes import Route, recipients
 from pgvigil.model.action import Action
@@ -94,6 +95,7 @@ class World:
         self.elsewhere = Elsewhere()
         self.silenced: Silenced = no_silence
         self.near: Near = nothing_near
+        self.noticed: NearOfRule = nothing_noticed
         self.relations = Relations()
         self.restart(0)
 
@@ -111,6 +113,7 @@ class World:
             self.elsewhere,
             self.silenced,
             near=self.near,
+            noticed=self.noticed,
             relations=lambda: self.relations,
         )
         self.engine.load(self.clock.now)

@@ -243,6 +243,7 @@ def test_of_a_storm_the_message_is_edited_in_place_and_nobody_is_called(
     [root] = slack.roots()
     text = as_text(root)
     assert text.startswith("🌩 Alert storm: 36 incidents on 2 targets in 3m, 30 still firing")
+    assert f"for {format_duration((UNTIL - line(413).incident.fired_at).total_seconds())}" in text
     assert "not looked at again yet" not in text
     assert "resolved meanwhile" not in text.lower()
     assert root["edited"]
