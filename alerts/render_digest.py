@@ -98,9 +98,11 @@ def _parts(line: Line, incident: Incident, digest: Digest) -> tuple[str, ...]:
 
 
 def _how_long(incident: Incident, digest: Digest) -> str:
-    if digest.cause is DigestCause.STORM:
-        began = incident.fired_at or incident.pending_since
-        return f"for {format_duration(max((digest.until - began).total_seconds(), 0.0))}"
+    storm = digest.cause is DigestCause.STORM
+    if storm and incident.state is State.FIRING:  # it goes on, and was written last when it changed
+        return f"for {format_duration(max((digest.until - incident.pending_since).total_seconds(), 0.0))}"
+    if storm:
+        return f"for {lasted(incident)}"
     return "not looked at again yet" if incident.evaluated_at < digest.until else f"for {lasted(incident)}"
 
 

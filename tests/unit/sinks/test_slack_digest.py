@@ -29,6 +29,7 @@ from pgvigil.model.delivery import (
 from pgvigil.model.digest import Digest, DigestCause, Line, Section
 from pgvigil.model.incident import State
 from pgvigil.model.level import Level
+from pgvigil.units import format_duration
 from tests.unit.sinks.samples import BEGAN, MENTION, NOW, act, delivery, pile_up, resolved
 
 SINCE, UNTIL = BEGAN - timedelta(hours=2), NOW - timedelta(seconds=3)
@@ -243,7 +244,7 @@ def test_of_a_storm_the_message_is_edited_in_place_and_nobody_is_called(
     [root] = slack.roots()
     text = as_text(root)
     assert text.startswith("🌩 Alert storm: 36 incidents on 2 targets in 3m, 30 still firing")
-    assert f"for {format_duration((UNTIL - line(413).incident.fired_at).total_seconds())}" in text
+    assert f"for {format_duration((UNTIL - line(413).incident.pending_since).total_seconds())}" in text
     assert "not looked at again yet" not in text
     assert "resolved meanwhile" not in text.lower()
     assert root["edited"]
