@@ -27,7 +27,7 @@ from daemon.reading import scheduled
 from daemon.recorder import Recorder
 from daemon.settings.sections import TargetSettings
 from daemon.settings.settings import Settings
-from daemon.statements import Statements
+from daemon.statements import Ran, Statements
 from daemon.target import Target, Workers
 from pgvigil.model.action import Action, Outcome
 from pgvigil.model.facts import Facts
@@ -64,6 +64,7 @@ class Grounds:
     near: Near
     relations: Callable[[], Relations]
     keep: Kept  # the history of readings
+    ran: Ran  # that of statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +313,7 @@ class Fleet:
             grounds.store.texts,
             top_k=configuration.metrics.top_k,
             interval_s=configuration.collector("statements").interval_s,
+            ran=grounds.ran,
         )
         pipeline = Pipeline(
             name,

@@ -121,7 +121,7 @@ class Pipeline:
         if self._closed:
             return
         feed, database = snapshot.collector, snapshot.database
-        reading = reading_of(snapshot, self._statements)
+        reading = reading_of(snapshot, self._statements, self.database_names)
         if reading is not snapshot:
             self._recorder.publish(statements=self._statements.series(self.database_names))
             # Only to hear whose texts the rules want to show: a statement may be seen just this once.

@@ -1,4 +1,4 @@
-"""Keeps a history of readings, for rules to be tried on. No lane waits for it, and a store that fails costs only this.
+"""Keeps a history of readings, for rules to be tried on, and of what statements did. No lane waits for it, and a store that fails costs only this.
 
 What it costs does not grow with the fleet: readings of all targets share one budget, and with more than MOST_PLACES
 things to keep the targets take turns of half an hour, each with everything that is read of it.
@@ -7,23 +7,28 @@ things to keep the targets take turns of half an hour, each with everything that
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
+from daemon import statement_history
 from daemon.clock import Now, Ticker
 from daemon.lanes.pool import Once, Pool
 from daemon.rehearsal.blocks import Filling, thinned
 from daemon.rehearsal.readings import NOT_KEPT
+from daemon.statement_history import StatementHistory
+from daemon.statements import FEED
 from pgvigil.model.facts import Facts
 from pgvigil.model.history import Place
 from pgvigil.model.sample import SampleBlock
 from pgvigil.model.snapshot import Snapshot
 from pgvigil.plugins import Collector
 from pgvigil.store import Store, StoreError
+from queries.history.filling import Text
+from queries.tracked import Intervals
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +81,7 @@ class Sampling:
         self._unwritten: deque[SampleBlock] = deque()
         self._pruned: tuple[SampleLimits, float] | None = None  # by which limits, and when
         self._failing = False
+        self._statements = StatementHistory()
         self._once = Once(pool, self.write)
 
     def start(self, ticker: Ticker) -> None:
@@ -96,6 +102,11 @@ class Sampling:
                 return
             self._kept_at_s[key] = snapshot.mono_s
             self._fresh.append((snapshot, collector, facts))
+
+    def ran(self, intervals: Intervals, text: Text, databases: Mapping[int, str]) -> None:
+        """Of a lane: keep in mind what the tracked statements of a target did."""
+        if not self._limits().off:
+            self._statements.take(intervals, text, databases, self._now().mono_s)
 
     def _has_its_turn(self, snapshot: Snapshot[Any]) -> bool:
         turns = -(-len(self._seen_at_s) // MOST_PLACES)
@@ -165,6 +176,7 @@ class Sampling:
         ]
         for key in ended if whole else ended[:MOST_ENDS]:
             self._end(key)
+        self._unwritten.extend(self._statements.ended(now_s, whole=whole))
         while sum(len(one.data) for one in self._unwritten) > MOST_UNWRITTEN_BYTES:
             self._unwritten.popleft()
 
@@ -194,7 +206,7 @@ class Sampling:
         try:
             old = self._store.samples.fine(self._now().utc - FINE, THIN_AT_ONCE)
             if old:
-                self._store.samples.replace([thinned(one) for one in old])
+                self._store.samples.replace([_thinned(one) for one in old])
         except StoreError as error:
             self._note(error)
 
@@ -203,6 +215,10 @@ class Sampling:
         if error is not None and not self._failing:
             log.warning("samples_not_kept", error=str(error))
         self._failing = error is not None
+
+
+def _thinned(block: SampleBlock) -> SampleBlock:
+    return statement_history.thinned(block) if block.collector == FEED else thinned(block)
 
 
 def _full(filling: Filling) -> bool:

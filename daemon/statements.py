@@ -1,6 +1,7 @@
 """Statement statistics of one target: from readings to deltas, texts and series."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -18,21 +19,33 @@ from queries.delta import StatementDeltas
 from queries.recent import Recent, Spent
 from queries.texts import TextKey, Texts, TextStore
 from queries.topk import StickyTop
+from queries.tracked import Intervals, Tracked
 
 log = structlog.get_logger(__name__)
 
 FEED = "statements"  # the collector whose readings say nothing alone: rules judge what changed between two
+NOBODY: Mapping[int, str] = MappingProxyType({})
 TEXTS_TIMEOUT_S = 10.0  # the text file of a large server may be hundreds of megabytes
+
+Ran = Callable[[Intervals, Texts, Mapping[int, str]], None]
+
+
+def _forgets(_intervals: Intervals, _texts: Texts, _databases: Mapping[int, str]) -> None:
+    """No history is kept."""
 
 
 class Statements:
     """For the server lane's worker only; `text` may be called from anywhere."""
 
-    def __init__(self, target: str, store: TextStore, *, top_k: int, interval_s: float) -> None:
+    def __init__(
+        self, target: str, store: TextStore, *, top_k: int, interval_s: float, ran: Ran = _forgets
+    ) -> None:
         self.text = Texts(target, store, interval_s=interval_s)
         self.texts_failure: Failure | None = None  # of the last reading of texts
         self._target = target
         self._deltas = StatementDeltas()
+        self._tracked = Tracked()
+        self._ran = ran
         self._top_k = top_k
         self._rank(top_k)
 
@@ -41,11 +54,14 @@ class Statements:
         self.text.paced(interval_s)
         self._top_k = top_k
 
-    def take(self, snapshot: Snapshot[StatementsReading]) -> Delta[StatementChanges]:
+    def take(
+        self, snapshot: Snapshot[StatementsReading], database_names: Mapping[int, str] = NOBODY
+    ) -> Delta[StatementChanges]:
         """What ran since the reading before; the series have it in them, and the texts of the top are asked for."""
         if self._top_k != self._ranked:
             self._rank(self._top_k)
         delta = self._deltas.take(snapshot)
+        self._ran(self._tracked.take(delta), self.text, database_names)
         if self._top is not None:
             self._top.take(delta)
             self._recent.take(delta)
@@ -126,6 +142,8 @@ class Unstored:
         return None
 
 
-def reading_of(snapshot: Snapshot[Any], statements: Statements) -> Snapshot[Any] | Delta[Any]:
+def reading_of(
+    snapshot: Snapshot[Any], statements: Statements, database_names: Mapping[int, str] = NOBODY
+) -> Snapshot[Any] | Delta[Any]:
     """What the rules on this feed judge: for statements the change, for all others the reading itself."""
-    return statements.take(snapshot) if snapshot.collector == FEED else snapshot
+    return statements.take(snapshot, database_names) if snapshot.collector == FEED else snapshot

@@ -314,6 +314,7 @@ class Daemon:
             near=self._markers.near,
             relations=self._routing.relations,
             keep=self._sampling.take,
+            ran=self._sampling.ran,
         )
 
     def _loops(self) -> list[Loop]:

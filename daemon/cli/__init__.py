@@ -18,6 +18,7 @@ COMMANDS = {
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",
     "silences": "daemon.cli.silences",
+    "statements": "daemon.cli.statements",
     "store": "daemon.cli.store",
     "token": "daemon.cli.token",
 }

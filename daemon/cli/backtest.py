@@ -11,6 +11,7 @@ from daemon.cli.common import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigFile,
+    ago_of,
     chosen_targets,
     load_settings,
     print_json,
@@ -25,7 +26,7 @@ from pgvigil.model.incident import Incident, State
 from pgvigil.plugins import Collector
 from pgvigil.store.store import Store
 from pgvigil.text import one_line
-from pgvigil.units import format_duration, parse_duration_s
+from pgvigil.units import format_duration
 
 
 def backtest(
@@ -43,7 +44,7 @@ def backtest(
     settings = load_settings(config)
     collectors = Plugins.installed().collectors
     now = system_now().utc
-    start = now - timedelta(seconds=_duration(since))
+    start = now - timedelta(seconds=ago_of(since))
     tried: list[tuple[Replayed, list[Incident]]] = []
     with closing(Store.open(settings.daemon.store.reveal(), exclusive=False)) as store:
         for one in chosen_targets(settings, target):
@@ -71,13 +72,6 @@ def _can_be_played(rule: str, watches: Sequence[str], collectors: Mapping[str, C
     for feed in watches:
         if feed in NOT_KEPT or feed not in collectors:  # what pgvigil judges of itself is no reading
             raise typer.BadParameter(f"{rule} judges {feed}, of which no readings are kept")
-
-
-def _duration(text: str) -> float:
-    try:
-        return min(parse_duration_s(text), 3650 * 86_400.0)
-    except ValueError as error:
-        raise typer.BadParameter(f"--since: {error}") from None
 
 
 def _values(given: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from daemon.settings import Settings, TargetSettings, load
 from daemon.settings.errors import nearest
 from pgvigil.problems import Problem
 from pgvigil.text import one_line
+from pgvigil.units import parse_duration_s
 
 ConfigFile = Annotated[
     Path,
@@ -39,6 +40,14 @@ def chosen_targets(settings: Settings, name: str | None) -> list[TargetSettings]
         known = tuple(each.name for each in settings.targets)
         raise typer.BadParameter(f"there is no target {name!r}; {nearest(name, known)}")
     return chosen
+
+
+def ago_of(since: str) -> float:
+    """Seconds that `--since` goes back, at most ten years; raises BadParameter."""
+    try:
+        return min(parse_duration_s(since), 3650 * 86_400.0)
+    except ValueError as error:
+        raise typer.BadParameter(f"--since: {error}") from None
 
 
 def problem_lines(problem: Problem, indent: str = "") -> Iterator[str]:
