@@ -14,6 +14,7 @@ COMMANDS = {
     "incidents": "daemon.cli.incidents",
     "mark": "daemon.cli.mark",
     "notify": "daemon.cli.notify",
+    "plan": "daemon.cli.plan",
     "routes": "daemon.cli.routes",
     "rules": "daemon.cli.rules",
     "run": "daemon.cli.run",

@@ -1,0 +1,1 @@
+"""Plans of statements: read from EXPLAIN (FORMAT JSON), measured, fingerprinted, written as text."""
