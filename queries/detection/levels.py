@@ -105,7 +105,7 @@ class Judge:
         lifecycle.count(state, self.name, rows, hot, calm)
         found, since_s = self._found(state, rows, steady, able, hot)
         level = state[f"{self.name}.level"]
-        jumped = hot & (level[rows] < threshold)
+        jumped = calm | (hot & (level[rows] < threshold))
         smooth = level[rows] + _SMOOTH * (np.nan_to_num(residual) - level[rows])
         level[rows] = np.where(jumped, residual, smooth)
         steps = lifecycle.settle(state, self.name, rows, found, since_s, residual, began_s=closed.began_s)

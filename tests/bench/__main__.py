@@ -1,6 +1,6 @@
 """All promises in one table. Exits with 1 when one does not hold.
 
-python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, page, cost; fleet takes a quarter of an hour;
+python -m tests.bench [NAME ...]      NAME: start, delivery, soak, target, statements, detection, page, cost; fleet takes a quarter of an hour;
                                       alertmanager needs one of those installed
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tests.bench.figures import Figure, hold, machine
 
-BENCHES = ("start", "delivery", "soak", "target", "statements", "page", "cost")
+BENCHES = ("start", "delivery", "soak", "target", "statements", "detection", "page", "cost")
 
 
 def main() -> int:
