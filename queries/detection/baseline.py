@@ -80,7 +80,8 @@ class Baseline:
             self(state, "sum")[:] = 0.0
             self(state, "count")[:] = 0
             self._stale = True
-        state.clock[self.name] = max(before, cell)
+        # A step back by a day or more: the clock was wrong before, and waiting for that time would take for ever.
+        state.clock[self.name] = cell if before - cell > self._a_day else max(before, cell)
 
     def add(self, state: State, rows: Rows, values: Floats) -> None:
         """Values of buckets that closed now."""

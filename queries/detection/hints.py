@@ -149,7 +149,7 @@ def _judged(
 def _hour(state: State, hour: int) -> None:
     """When an hour is over it joins the same hour of the days before, unless the calls have shifted in it."""
     before = state.clock.get("hour", hour)
-    state.clock["hour"] = max(hour, before)
+    state.clock["hour"] = hour if before - hour > 24 else max(hour, before)
     if hour <= before:
         return
     at = before % 24
