@@ -101,13 +101,15 @@ class Judge:
         steady = residual - np.maximum(0.0, value - self.middle(closed) - _SKEW)
         hot = able & (residual > threshold) & (steady > threshold / 2) & self._grown(state, rows, value)
         size = state[f"{self.name}.size"][rows]
-        calm = able & (residual < np.minimum(0.75 * threshold, np.where(size > 0, 0.5 * size, np.inf)))
+        # It is over when it is back at the baseline: to be as high as a week ago may be to be as faulty.
+        distance = value - self.baseline(state, "expected")[rows]
+        calm = able & (distance < np.minimum(0.75 * threshold, np.where(size > 0, 0.5 * size, np.inf)))
         lifecycle.count(state, self.name, rows, hot, calm)
         found, since_s = self._found(state, rows, steady, able, hot)
         level = state[f"{self.name}.level"]
         jumped = calm | (hot & (level[rows] < threshold))
-        smooth = level[rows] + _SMOOTH * (np.nan_to_num(residual) - level[rows])
-        level[rows] = np.where(jumped, residual, smooth)
+        smooth = level[rows] + _SMOOTH * (np.nan_to_num(distance) - level[rows])
+        level[rows] = np.where(jumped, distance, smooth)
         steps = lifecycle.settle(state, self.name, rows, found, since_s, residual, began_s=closed.began_s)
         quiet = (state[f"{self.name}.found"][rows] == 0) & self.baseline.ready(state, rows)
         self.baseline.stray(state, rows[quiet], residual[quiet])

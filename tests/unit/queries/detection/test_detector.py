@@ -231,3 +231,26 @@ def test_statements_come_and_go_and_the_others_keep_what_is_known() -> None:
             intervals = replace(wider, since=intervals.since, until=intervals.until)
         told += detector.take(intervals)
     assert [(shift.series, shift.statement.queryid) for shift in told] == [(Series.TIME, 1000)]
+
+
+def test_resets_every_twenty_minutes_neither_raise_a_shift_nor_hide_one() -> None:
+    corpus = grown(3.0, blocks=True)
+    for minute in range(19, corpus.readings, 20):
+        corpus.gap(minute, minute + 1)
+    told = corpus.play(Detector())
+    assert {shift.series for _, shift in told} == {Series.TIME, Series.BLOCKS}
+    assert all(FAULT <= minute <= FAULT + 20 for minute, _ in told)
+
+
+def test_a_statement_that_comes_with_a_deploy_or_under_another_id_raises_nothing() -> None:
+    """It is slower than what was in its row before; both have a baseline of their own, the new one a young one."""
+    corpus, detector = steady(days=0.4, count=2), Detector()
+    corpus.slower([1], FAULT, None, 5.0, blocks=True)
+    told = []
+    for minute in range(FAULT + 150):
+        intervals = corpus.intervals(minute)
+        if minute >= FAULT:
+            intervals.statements.columns["queryid"] = np.array([1000, 77])
+        told += detector.take(intervals)
+    assert told == []
+    assert detector.verdict(intervals.keys[1]) is Verdict.LEARNING
