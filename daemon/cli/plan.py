@@ -1,6 +1,7 @@
 """`pgvigil plan`: what EXPLAIN told, read for people."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,11 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.common import AsJson, command_app, print_json
+from pgvigil.text import one_line
+from queries.plans.issue import PlanIssue, issues, kinds
 from queries.plans.measure import Measured
 from queries.plans.plan import Plan, PlanError
 from queries.plans.read import MAX_CHARS, read
 from queries.plans.shape import fingerprint
 from queries.plans.tree import milliseconds, text
+
+WIDTH = 110
 
 app = command_app("Read plans of statements.", group=True)
 
@@ -62,10 +67,35 @@ def _lines(found: Plan, measured: Measured) -> Iterator[str]:
     yield text(found, measured)
     yield ""
     yield _summary(found, measured)
+    if found.settings:
+        settings = ", ".join(f"{name}={value}" for name, value in found.settings.items())
+        yield one_line(f"settings that are not the default: {settings}", 500)
+    seen = issues(measured)
+    if found.ran and not seen:
+        yield f"No issue: {len(kinds())} kinds were looked for, see docs/reference/plan-issues.md."
+    for number, issue in enumerate(seen, 1):
+        yield ""
+        yield from _told(number, issue)
     if not found.ran:
         yield from _ONLY_ESTIMATES
     elif not found.timed:
         yield "Without times (TIMING OFF): the blocks tell where the work is."
+
+
+def _told(number: int, issue: PlanIssue) -> Iterator[str]:
+    sight = issue.sight
+    yield f"{number}. {issue.kind.title} ({issue.kind.name})"
+    yield f"   at {sight.node.label}{_shares(issue)}"
+    for title, said in (("Seen", sight.says), ("Try", sight.advice), ("Verify", sight.verify)):
+        yield textwrap.fill(
+            f"{title}: {one_line(said, 2000)}", WIDTH, initial_indent="   ", subsequent_indent="     "
+        )
+
+
+def _shares(issue: PlanIssue) -> str:
+    told = ((issue.share_of_time, "time"), (issue.share_of_blocks, "blocks"))
+    shares = [f"{share:.0%} of the {what}" for share, what in told if share is not None]
+    return f": {' and '.join(shares)}" if shares else ""
 
 
 def _summary(found: Plan, measured: Measured) -> str:
@@ -86,6 +116,21 @@ def _described(found: Plan, measured: Measured) -> dict[str, Any]:
         "planning_ms": found.number("Planning Time"),
         "execution_ms": found.execution_ms,
         "blocks": measured.blocks,
+        "settings": dict(found.settings),
+        "issues": [
+            {
+                "name": issue.kind.name,
+                "path": list(issue.sight.node.path),
+                "node": issue.sight.node.label,
+                "share_of_time": issue.share_of_time,
+                "share_of_blocks": issue.share_of_blocks,
+                "says": issue.sight.says,
+                "advice": issue.sight.advice,
+                "verify": issue.sight.verify,
+                "evidence": dict(issue.sight.evidence),
+            }
+            for issue in issues(measured)
+        ],
         "nodes": [
             {
                 "path": list(node.path),

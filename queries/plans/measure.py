@@ -60,6 +60,10 @@ class Measured:
         """Of the whole plan."""
         return self[self.plan.root].blocks
 
+    def starts(self, node: PlanNode) -> float:
+        """How often the node ran as a whole: all the workers that share its rows are one."""
+        return max(node.loops / self._processes[node.path], 1.0)
+
     def share_of_time(self, node: PlanNode) -> float | None:
         """From 0 to 1: what the node took by itself, of the whole run; None where nothing was timed."""
         return _share(self[node].own_ms, self.plan.execution_ms)
@@ -71,6 +75,10 @@ class Measured:
     def share_within(self, node: PlanNode) -> float | None:
         """From 0 to 1: what the node and all below it took, of the whole run."""
         return _share(self[node].time_ms, self.plan.execution_ms)
+
+    def share_of_blocks_within(self, node: PlanNode) -> float | None:
+        """From 0 to 1: what the node and all below it touched, of the whole plan."""
+        return _share(self[node].blocks, self.blocks)
 
     def share_of_cost(self, node: PlanNode) -> float | None:
         """From 0 to 1: the planner's estimate for the node by itself, of its estimate for the plan."""

@@ -123,6 +123,12 @@ class Plan:
         value = self.keys.get(key)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of the planner that were not at their default; empty also when SETTINGS was not asked for."""
+        given = self.keys.get("Settings")
+        return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+
     def nodes(self) -> Iterator[PlanNode]:
         """Every node, each before its children."""
         return self.root.walk()

@@ -7,7 +7,9 @@ from queries.plans.plan import Plan, PlanNode
 from queries.plans.read import read
 from tests.support.servers import Database
 
+# What is committed, but not yet on disk, VACUUM does not mark as visible to all.
 SHOP = """
+SET synchronous_commit = on;
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, country text NOT NULL);
 CREATE TABLE orders (
     id int PRIMARY KEY, customer_id int NOT NULL, status text NOT NULL, note text NOT NULL,

@@ -6,6 +6,7 @@ from pathlib import Path
 from daemon.settings.generate import example, plugin_pages, reference, scanned
 from daemon.settings.plugins import Plugins
 from pgvigil.sql.grants import Tier, script
+from queries.plans.issue import kinds
 
 REFERENCE = "docs/reference"
 
@@ -18,6 +19,7 @@ def pages(root: Path) -> dict[str, str]:
         "deploy/grants.sql": lambda: script(Tier.WATCH, "pgvigil"),
         f"{REFERENCE}/configuration.md": lambda: reference.configuration(plugins),
         f"{REFERENCE}/metrics.md": lambda: scanned.metrics(root, plugins.collectors),
+        f"{REFERENCE}/plan-issues.md": lambda: reference.plan_issues(kinds()),
         f"{REFERENCE}/problems.md": lambda: scanned.problems(root),
         f"{REFERENCE}/sinks.md": lambda: reference.sinks(plugins),
     }

@@ -155,9 +155,16 @@ def test_the_command_shows_where_the_time_went(shop: Database, tmp_path, capsys)
     assert main(["plan", "explain", str(file)]) == codes.OK
     printed = capsys.readouterr().out
     assert "own time  share" in printed
+    assert "1. A whole table is read for few of its rows (filtered_seq_scan)" in printed
+    assert "Verify: " in printed
+    assert "settings that are not the default: " in printed
     assert "[InitPlan 1 (returns $0)]" in printed or "[InitPlan 1]" in printed
     assert "Filter: (status = 'open'::text) (removed 59,880 rows)" in printed
     assert main(["plan", "explain", str(file), "--json"]) == codes.OK
     told = json.loads(capsys.readouterr().out)
     assert told["ran"] is True
+    assert [issue["name"] for issue in told["issues"]] == ["filtered_seq_scan"]
+    file.write_text(explain_text(shop, "SELECT * FROM orders WHERE id = 1"), encoding="utf-8")
+    assert main(["plan", "explain", str(file)]) == codes.OK
+    assert "No issue: 11 kinds were looked for" in capsys.readouterr().out
     assert {node["node"] for node in told["nodes"]} >= {"Aggregate", "Seq Scan on orders orders_1"}

@@ -1,0 +1,1 @@
+"""One file = one kind of issue, named like the file: ISSUE = IssueKind(...)."""
