@@ -76,6 +76,8 @@ def _lines(found: Plan, measured: Measured) -> Iterator[str]:
     for number, issue in enumerate(seen, 1):
         yield ""
         yield from _told(number, issue)
+    if found.ran and measured.blocks is None:
+        yield "Without BUFFERS some kinds of issues cannot be seen, such as a whole table read for few rows: ask for it."
     if not found.ran:
         yield from _ONLY_ESTIMATES
     elif not found.timed:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from daemon.cli import codes, main
 from queries.plans.issue import PlanIssue, issues, kinds
 from queries.plans.measure import Measured
-from tests.support.plans import RAN, explain
+from tests.support.plans import RAN, explain, explain_text
 from tests.support.servers import Database
 
 SMALL = {"work_mem": "64kB", "hash_mem_multiplier": "1"}
@@ -183,6 +184,16 @@ def test_a_loop_is_weighed_as_a_whole(prepared: Database) -> None:
     case = CASES["inner_without_index"]
     issue = seen(prepared, case.ill, case.ill_settings)["inner_without_index"]
     assert issue.share_of_blocks == 1.0
+
+
+def test_what_cannot_be_seen_without_buffers_is_said(prepared: Database, tmp_path, capsys) -> None:
+    file = tmp_path / "plan.json"
+    query = CASES["filtered_seq_scan"].ill
+    file.write_text(
+        explain_text(prepared, query, options="ANALYZE, BUFFERS OFF, FORMAT JSON"), encoding="utf-8"
+    )
+    assert main(["plan", "explain", str(file)]) == codes.OK
+    assert "Without BUFFERS some kinds of issues cannot be seen" in capsys.readouterr().out
 
 
 HEALTHY = (
