@@ -24,6 +24,7 @@ from pgvigil.model.delivery import Delivery, DeliveryStatus
 from pgvigil.model.digest import Digest, DigestCause, Line, Section, Sight, Storm
 from pgvigil.model.incident import Incident
 from pgvigil.model.level import Level
+from pgvigil.text import one_line
 from pgvigil.units import format_duration
 
 MOST_MEMBERS = 500  # then another message begins
@@ -54,7 +55,9 @@ def joins(incident: Incident, row: Delivery, storm: Storm) -> bool:
 
 
 def silent(incident: Incident, row: Delivery) -> bool:
-    """Whether nobody has heard of it, and nobody is to: it was over too soon, or something keeps it quiet."""
+    """Whether nobody is to hear of it now: it was over too soon, or something keeps it quiet. Then it need not wait."""
+    if incident.open and (incident.suppressed_by or incident.silenced_by):
+        return True
     return row.seen_state is None and not acts(incident, row, can_edit=True, can_reply=True)
 
 
@@ -85,10 +88,14 @@ def urgent(row: Delivery) -> bool:
 
 
 def changed(storm: Storm, members: Sequence[Pair]) -> bool:
-    """Whether its message says something that is no longer so, or lacks something."""
+    """Whether its message says something that is no longer so, or lacks something; or a row waits to be told by it."""
     told = {sight.incident_id: sight for sight in storm.roster}
-    shown = [incident for incident, row in members if incident.id in told or _belongs(incident, row, storm)]
-    return any(told.get(incident.id) != sight_of(incident) for incident in shown)
+    shown = [pair for pair in members if pair[0].id in told or _belongs(*pair, storm)]
+    return any(told.get(one.id) != sight_of(one) or _waits(one, row, storm) for one, row in shown)
+
+
+def _waits(incident: Incident, row: Delivery, storm: Storm) -> bool:
+    return row.status is DeliveryStatus.DUE and held(row, storm) and not silent(incident, row)
 
 
 def retold(storm: Storm, members: Sequence[Pair], now: datetime, room: int, end: End | None) -> Composed:
@@ -125,7 +132,17 @@ def heard_in(sight: Sight, storm: Storm, at: datetime | None) -> Callable[[Deliv
     return done
 
 
-def edited_in(sight: Sight, storm: Storm, at: datetime) -> Callable[[Delivery], Delivery]:
+def edits(
+    told: Sequence[Sight], members: Sequence[Pair], storm: Storm, at: datetime
+) -> dict[int, Callable[[Delivery], Delivery]]:
+    """What an edit that tells of `told` means for the rows. What is kept quiet counts as not heard: when that ends, it is."""
+    quiet = {incident.id for incident, row in members if silent(incident, row)}
+    return {
+        sight.incident_id: _edited_in(sight, storm, at) for sight in told if sight.incident_id not in quiet
+    }
+
+
+def _edited_in(sight: Sight, storm: Storm, at: datetime) -> Callable[[Delivery], Delivery]:
     """What becomes of a row that an edit tells: nothing where it has, by now, a message of its own or is to have one."""
 
     def done(row: Delivery) -> Delivery:
@@ -149,15 +166,17 @@ def _section(name: str, pairs: Sequence[Pair], room: int) -> Section:
 
 
 def _line(incident: Incident, row: Delivery) -> Line:
-    quiet = incident.suppressed_by or incident.silenced_by
-    by = (
-        f"part of {incident.suppressed_by}"
-        if incident.suppressed_by
-        else f"silenced by {incident.silenced_by}"
-    )
     return Line(
-        incident=incident, note=by if quiet and incident.open else "", remote=row.remote, thread=row.thread
+        incident=incident, note=_note(incident) if incident.open else "", remote=row.remote, thread=row.thread
     )
+
+
+def _note(incident: Incident) -> str:
+    if incident.suppressed_by:
+        return f"part of {incident.suppressed_by}"
+    if incident.silenced_by:
+        return f"silenced by {incident.silenced_by}"
+    return f"acknowledged by {one_line(incident.acknowledged_by, 40)}" if incident.acknowledged_by else ""
 
 
 def _title(storm: Storm, incidents: Sequence[Incident], firing: int, now: datetime, *, over: bool) -> str:

@@ -13,13 +13,14 @@ from alerts.outbox.gate import Gate
 from alerts.outbox.herald import Hands, Herald
 from alerts.outbox.limits import OutboxLimits
 from alerts.outbox.record import BUG, OK, Record
-from alerts.outbox.storm import End, changed, edited_in, end_of, floods, held, joins, retold, silent, urgent
+from alerts.outbox.storm import End, changed, edits, end_of, floods, held, joins, retold, silent, urgent
 from pgvigil.model.delivery import Delivery, DeliveryError, DeliveryFailure
-from pgvigil.model.digest import DigestCause, DigestDelivery, Storm
+from pgvigil.model.digest import DigestCause, DigestDelivery, Sight, Storm
 from pgvigil.model.incident import Incident
 from pgvigil.model.moment import Moment
 from pgvigil.plugins import Sink
 from pgvigil.store import Store
+from pgvigil.store.storms import Changes
 
 
 class StormWatch:
@@ -58,9 +59,7 @@ class StormWatch:
         self._again_at_s = float("-inf")  # at a start it is looked at at once
         self._attempts = 0  # that failed in a row
         self._flooded = False  # critical ones are gathered as well
-        self._silent: frozenset[int] = (
-            frozenset()
-        )  # nothing is to be said of them: they need not wait for that
+        self._silent: frozenset[int] = frozenset()  # nothing is to be said of them now
         self._part_at_s = float("-inf")
         self._digests_told = sink.digest_lines > 0 and sink.can_edit == sink.can_reply
 
@@ -126,11 +125,11 @@ class StormWatch:
 
     def _go_on(self, storm: Storm, moment: Moment) -> None:
         told = {sight.incident_id for sight in storm.roster}
-        members = [
-            pair for pair in self._storms.members(storm) if pair[0].id in told or not self._muted(pair[0])
-        ]
+        found = self._storms.members(storm)
+        muted = {one.id for one, _ in found if one.id not in told and self._muted(one)}
+        members = [pair for pair in found if pair[0].id not in muted]
         end = end_of(storm, members, moment.utc, self._limits)
-        self._silent = frozenset(one.id for one, row in members if silent(one, row))
+        self._silent = frozenset(muted.union(one.id for one, row in members if silent(one, row)))
         waits = any(urgent(row) for _, row in members)
         self._flooded = end is None and (
             floods(members, moment.utc, self._limits) or (self._flooded and waits)
@@ -139,9 +138,9 @@ class StormWatch:
             self._tell_more(storm, members, moment)
         elif self._edits and (end is not None or changed(storm, members)):
             composed = retold(storm, members, moment.utc, self._sink.digest_lines, end)
-            self._retell(storm, composed, end, moment)
+            self._retell(storm, composed, members, end, moment)
         elif end is not None:
-            self._over(storm, None, end)
+            self._over(storm, {}, (), end)
         elif not self._edits and any(joins(incident, row, storm) for incident, row in members):
             self._tell_more(storm, members, moment)
 
@@ -159,7 +158,9 @@ class StormWatch:
         )
         self._tell(part, members)
 
-    def _retell(self, storm: Storm, composed: Composed, end: End | None, moment: Moment) -> None:
+    def _retell(
+        self, storm: Storm, composed: Composed, members: list[Pair], end: End | None, moment: Moment
+    ) -> None:
         self._record.attempt(again=self._attempts > 0, marked=False)
         try:
             self._sink.retell(composed.digest, storm.remote)
@@ -177,10 +178,10 @@ class StormWatch:
         self._attempts = 0
         self._record.call(OK)
         self._hands.works()
+        changes = edits(composed.sights, members, storm, moment.utc)
         if end is not None:
-            self._over(storm, composed, end)
+            self._over(storm, changes, composed.sights, end)
             return
-        changes = {sight.incident_id: edited_in(sight, storm, moment.utc) for sight in composed.sights}
         after = storm.joined(composed.sights, moment.utc)
         self._hands.save(lambda: self._storms.put(after, changes))
 
@@ -192,10 +193,10 @@ class StormWatch:
         self._attempts += 1
         late = moment.utc - storm.told_at >= timedelta(seconds=self._limits.digest_for_s)
         if error.kind is DeliveryFailure.GONE:
-            self._over(storm, None, End.LOST, release=False)
+            self._over(storm, {}, (), End.LOST, release=False)
         elif error.kind is DeliveryFailure.REJECTED or (late and end is not None):
             self._herald.refrain()
-            self._over(storm, None, End.LOST)
+            self._over(storm, {}, (), End.LOST)
         else:
             self._again_at_s = moment.mono_s + self._wait_s(error, moment)
 
@@ -210,12 +211,11 @@ class StormWatch:
         self._gate.hold(moment.mono_s, wait_s)
         return wait_s
 
-    def _over(self, storm: Storm, composed: Composed | None, end: End, *, release: bool = True) -> None:
+    def _over(
+        self, storm: Storm, changes: Changes, told: tuple[Sight, ...], end: End, *, release: bool = True
+    ) -> None:
         """What it alone tells of and goes on is due by itself from now on."""
-        now = self._clock().utc
         self._attempts = 0
-        sights = () if composed is None else composed.sights
-        changes = {sight.incident_id: edited_in(sight, storm, now) for sight in sights}
-        last = storm.joined(sights, now)
+        last = storm.joined(told, self._clock().utc)
         self._hands.save(lambda: self._storms.end(last, changes, release=release))
         self._record.storm_over(last, end.value)

@@ -116,6 +116,47 @@ def test_what_is_over_before_the_next_edit_is_settled_and_waits_for_nothing(rig:
     assert rig.record.stats().dropped == {"over": 1}
 
 
+def test_what_is_muted_here_is_no_part_of_it_and_waits_for_nothing(store: Store) -> None:
+    rig = Rig(store, muted=lambda incident, _sink, _now: incident.severity <= Level.INFO)
+    blow(rig, 10)
+    rig.run(2)
+    quiet = begin(rig, level=Level.INFO)
+    rig.run(40)
+    assert rig.row(quiet.id).status is DeliveryStatus.SETTLED
+    assert rig.row(quiet.id).seen_state is None
+    assert title(rig).startswith("Alert storm: 10 incidents")
+
+
+def test_what_gets_worse_while_it_is_silenced_is_heard_when_that_ends(rig: Rig) -> None:
+    fired = blow(rig, 10, level=Level.INFO)
+    rig.run(2)
+    worse = rig.commit(fired[0], silenced_by="SIL-1", severity=Level.WARNING, peak=Level.WARNING)
+    rig.run(40)
+    assert "silenced by SIL-1" in [line.note for line in rig.sink.digests[-1].sections[0].lines]
+    assert rig.row(worse.id).status is DeliveryStatus.SETTLED
+    assert rig.row(worse.id).seen_level is Level.INFO
+    rig.commit(worse, silenced_by=None)
+    rig.run(QUIET_S)
+    assert rig.row(worse.id).seen_level is Level.WARNING
+
+
+def test_a_reminder_of_one_that_the_message_tells_leaves_nothing_waiting(rig: Rig) -> None:
+    blow(rig, 10)
+    rig.run(2)
+    row = rig.row(1)
+    rig.store.deliveries.wake([replace(row, want_reminder=1)], rig.clock().utc)
+    rig.run(20)
+    assert rig.row(1).status is DeliveryStatus.SETTLED
+
+
+def test_who_has_taken_one_on_is_said(rig: Rig) -> None:
+    fired = blow(rig, 10)
+    rig.run(2)
+    rig.commit(fired[0], acknowledged_by="ana")
+    rig.run(20)
+    assert rig.sink.digests[-1].sections[0].lines[0].note == "acknowledged by ana"
+
+
 def test_an_edit_is_made_only_when_something_changed(rig: Rig) -> None:
     blow(rig, 10)
     rig.run(200)
