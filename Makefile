@@ -22,10 +22,10 @@ setup: $(BIN)/.ready ## virtual environment with everything
 demo: setup ## PostgreSQL + workload + trouble + alerts, on this machine (ARGS="--seconds 60")
 	@$(BIN)/pgvigil demo $(ARGS)
 
-# A file at a time to a worker, each with servers of its own; five on two cores, because scenes mostly wait. The order is ours
+# A file at a time to a worker, each with servers of its own; four on two cores, because scenes often wait. The order is ours
 # (tests/conftest.py): scenes first.
 PYTEST := $(BIN)/python -m pytest
-PARALLEL ?= -n 5 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 test: setup ## all tests that need only this machine
 	$(PYTEST) $(PARALLEL) -m "not containers and not long" $(ARGS)

@@ -185,6 +185,7 @@ def test_what_is_secret_is_used_and_never_shown(start_server: StartServer, tmp_p
     furnish(server)
     environment = {
         "PGVIGIL_DAEMON__LOG_LEVEL": "debug",
+        "PGVIGIL_DAEMON__STORM_AT": "0",  # each message by itself, however close together they come
         "PGVIGIL_DAEMON__API_TOKEN_FILE": str(tmp_path / "api_token"),
         "NO_PROXY": "127.0.0.1",
     }

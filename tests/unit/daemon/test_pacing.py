@@ -69,7 +69,8 @@ def due(pacing: Pacing, one: Scheduled, ticks: int, database: str | None = None)
 
 # --- the target's own factor ------------------------------------------------------------------------------
 
-signs = st.lists(st.tuples(st.floats(0.1, 200.0), st.booleans(), st.booleans()), max_size=200)
+eighths = st.integers(1, 1600).map(lambda number: number / 8)  # sums of these are exact
+signs = st.lists(st.tuples(eighths, st.booleans(), st.booleans()), max_size=200)
 
 
 def played(happenings: list[tuple[float, bool, bool]]) -> Iterator[tuple[float, int]]:
